@@ -1,0 +1,372 @@
+//! The contract between a pool and whatever runs its work. Numbered; one conformance suite tests every backend by it.
+//!
+//! 1. A [`Backend`] opens a [`Hub`]; a hub starts workers and gives one [`Link`] each. A link has a capacity: how many
+//!    items its far end may run at once (a local worker's is 1). Backends are values, chosen at run time.
+//! 2. Sending never blocks: [`Link::post`] succeeds, or hands the frame back and says why.
+//! 3. Frames arrive whole, once, in order. A frame cut by a death is accounted for as such ([`Lost`]).
+//! 4. [`Link::recall`] answers at once, and gives back the items that a crashing (not lying) worker will now never
+//!    start. A backend that cannot recall what was sent says so in its [`Abilities`] and keeps one frame in flight.
+//! 5. A worker's end is one event with its cause, after everything that it had finished was delivered.
+//! 6. One blocking wait ([`Hub::wait`]) covers all links, all exits, a deadline and a wake-up from any thread.
+//! 7. Every limit is stated, and hitting it is an error with the sizes in it.
+//!
+//! The far end has a contract of its own, much smaller: [`FarEnd::serve`] hands out [`Job`]s until the link is closed.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::exit::ExitCause;
+use crate::frame::{Frame, Lost, Outcome};
+
+/// A way to run work elsewhere. A value: `Arc<dyn Backend>` goes to the pool's builder.
+pub trait Backend: fmt::Debug + Send + Sync {
+    /// The name that reports and tests use.
+    fn name(&self) -> &'static str;
+
+    /// What this backend can and cannot do.
+    fn abilities(&self) -> Abilities;
+
+    /// Opens a hub: the place where the links of one pool meet.
+    ///
+    /// # Errors
+    /// The system refused a descriptor, memory or a thread, or the platform has no such backend.
+    fn open(&self) -> Result<Arc<dyn Hub>, OpenError>;
+}
+
+/// What a backend declares about itself; conformance prints the rest as not applicable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Abilities {
+    /// Workers are processes: they can be signalled, have exit causes, and their death harms nobody.
+    pub processes: bool,
+    /// Frames may be recalled after they were posted, until they are claimed.
+    pub recall: bool,
+    /// How many frames one link takes at a time.
+    pub frames_a_link: usize,
+}
+
+/// Names a link within its hub. Never reused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct LinkId(pub u64);
+
+/// Names a frame that was posted, within its link. Never reused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Ticket(pub u64);
+
+/// The links of one pool, and the one place that waits for them.
+pub trait Hub: fmt::Debug + Send + Sync {
+    /// Starts a worker and returns at once: frames may be posted before it has said hello.
+    ///
+    /// # Errors
+    /// No process, thread, descriptor or memory was to be had. Nothing is left behind.
+    fn start(&self, id: LinkId, order: &StartOrder) -> Result<Arc<dyn Link>, StartError>;
+
+    /// Waits until something happened, the deadline passed or [`wake`](Self::wake) was called, and appends what
+    /// happened. One thread at a time waits; a second one gets its turn afterwards.
+    fn wait(&self, deadline: Option<Instant>, events: &mut Vec<LinkEvent>);
+
+    /// Ends a wait that is under way, or else the next one. Many calls may count as one.
+    fn wake(&self);
+}
+
+/// The parent's end of a worker.
+pub trait Link: fmt::Debug + Send + Sync {
+    /// Its name within the hub.
+    fn id(&self) -> LinkId;
+
+    /// The process that does the work: the worker's, or this one where workers are threads.
+    fn pid(&self) -> u32;
+
+    /// How many items the far end may run at once.
+    fn capacity(&self) -> u32;
+
+    /// Hands a frame to the worker. Never blocks.
+    ///
+    /// # Errors
+    /// [`Refused`] has the frame and the reason.
+    fn post(&self, frame: Frame) -> Result<Ticket, Refused>;
+
+    /// Takes back the items of a frame that nobody has begun, or `None` where there are none left.
+    fn recall(&self, ticket: Ticket) -> Option<Frame>;
+
+    /// Whether the worker has begun this item and has not published its outcome yet.
+    fn is_running(&self, ticket: Ticket, item: u32) -> bool;
+
+    /// How many frames are posted and not fully delivered.
+    fn outstanding(&self) -> usize;
+
+    /// Appends the outcomes that are ready.
+    fn collect(&self, events: &mut Vec<LinkEvent>);
+
+    /// Tells the worker to end once it has run what was posted. Further posts are refused.
+    fn close(&self);
+
+    /// Sends a signal to the worker (and, with `group`, to all that stayed in its process group). It can only ever hit
+    /// this worker: false means that it had ended already, or that the backend has no processes.
+    fn signal(&self, signal: i32, group: bool) -> bool;
+}
+
+/// What a [`Hub::wait`] reports. Events of one link come in the order in which they happened.
+#[derive(Debug)]
+pub enum LinkEvent {
+    /// The worker sent a message of its own, opaque to links: its greeting, or why it cannot work.
+    Said {
+        /// Whose.
+        link: LinkId,
+        /// At most [`MAX_SAID`] bytes.
+        bytes: Vec<u8>,
+    },
+    /// An item has ended.
+    Outcome {
+        /// Where it ran.
+        link: LinkId,
+        /// What came of it.
+        outcome: Outcome,
+        /// How many frames the link still holds.
+        outstanding: usize,
+    },
+    /// The worker gave a part of a frame back: it had no room for further outcomes.
+    Declined {
+        /// Which worker.
+        link: LinkId,
+        /// The items that it did not begin.
+        rest: Frame,
+        /// How many frames the link still holds.
+        outstanding: usize,
+    },
+    /// The worker is gone; the last event of its link.
+    Ended {
+        /// Whose.
+        link: LinkId,
+        /// Its process.
+        pid: u32,
+        /// How it ended.
+        cause: ExitCause,
+        /// Set when the link was given up because the worker broke the protocol.
+        corrupt: Option<Corrupt>,
+        /// What became of every frame that it still held, oldest first.
+        lost: Vec<Lost>,
+    },
+}
+
+/// The longest message of [`LinkEvent::Said`], in bytes.
+pub const MAX_SAID: usize = 64 * 1024;
+
+/// How to start a worker.
+#[derive(Clone)]
+pub struct StartOrder {
+    /// Bytes for the worker, read there by [`FarEnd::boot`].
+    pub boot: Arc<[u8]>,
+    /// Which program to run as the worker.
+    pub command: WorkerCommand,
+    /// What runs the far end where workers are threads of this process.
+    pub thread_main: fn(Box<dyn FarEnd>),
+    /// What the worker is called, `SpawnProcess-1`: the name of its thread where it is one.
+    pub name: String,
+}
+
+impl fmt::Debug for StartOrder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StartOrder").field("name", &self.name).field("command", &self.command).finish_non_exhaustive()
+    }
+}
+
+/// Which program a worker process runs. The default is this very program, by the file that it was started from even if
+/// another has taken its name since, with this process's own arguments and environment.
+#[derive(Clone, Debug, Default)]
+pub struct WorkerCommand {
+    /// The executable; none means this one.
+    pub program: Option<PathBuf>,
+    /// Its arguments; none means this process's.
+    pub arguments: Option<Vec<OsString>>,
+    /// Variables to set, or with `None` to remove, beyond what is inherited.
+    pub environment: BTreeMap<OsString, Option<OsString>>,
+    /// The directory to start in; none means this process's.
+    pub directory: Option<PathBuf>,
+}
+
+/// The worker's end of a link.
+pub trait FarEnd {
+    /// The bytes of [`StartOrder::boot`].
+    fn boot(&self) -> &[u8];
+
+    /// Sends a message to the pool ([`LinkEvent::Said`]), of at most [`MAX_SAID`] bytes.
+    ///
+    /// # Errors
+    /// The message is too long, or the parent is gone.
+    fn say(&mut self, bytes: &[u8]) -> io::Result<()>;
+
+    /// Runs `work` on each job until the link is closed or the parent is gone.
+    fn serve(&mut self, work: &mut dyn FnMut(&mut dyn Job));
+}
+
+/// One frame at its worker: claim an item, run it, publish its outcome, and so on until there is none left.
+///
+/// Once claimed, an item must be published before the next claim; dropping the job with an item claimed and not
+/// published leaves that item unresolved until the worker ends.
+pub trait Job {
+    /// The frame's payload.
+    fn request(&self) -> &[u8];
+
+    /// Takes the next item of the frame's window, or `None` when all are done or were recalled.
+    fn claim(&mut self) -> Option<u32>;
+
+    /// Publishes the outcome of the item claimed last.
+    fn publish(&mut self, outcome: &[u8]);
+}
+
+/// A frame that was not taken, and why.
+#[derive(Debug)]
+pub struct Refused {
+    /// The frame, unchanged.
+    pub frame: Frame,
+    /// The reason.
+    pub why: RefusedWhy,
+}
+
+/// Why a link did not take a frame.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RefusedWhy {
+    /// All of its slots are taken; try again after the next outcome.
+    Full,
+    /// It was closed, or its worker is gone.
+    Closed,
+    /// The system has no memory or descriptors for a payload of this size.
+    NoMemory {
+        /// The payload's size in bytes.
+        size: u64,
+        /// The system's error number.
+        errno: i32,
+    },
+    /// The frame has no items or too many of them.
+    Items {
+        /// How many.
+        items: u32,
+    },
+}
+
+impl fmt::Display for RefusedWhy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Full => f.write_str("all slots of the link are taken"),
+            Self::Closed => f.write_str("the link is closed"),
+            Self::NoMemory { size, errno } => {
+                write!(f, "no room for a payload of {size} bytes: {}", io::Error::from_raw_os_error(*errno))
+            }
+            Self::Items { items } => {
+                write!(f, "a frame of {items} items, where 1 to {} are allowed", crate::frame::MAX_ITEMS)
+            }
+        }
+    }
+}
+
+/// Why a hub could not be opened.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// This platform has no such backend.
+    Unsupported {
+        /// The backend's name.
+        backend: &'static str,
+    },
+    /// The system refused.
+    System {
+        /// What was being done.
+        doing: &'static str,
+        /// What it said.
+        source: io::Error,
+    },
+}
+
+impl fmt::Display for OpenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unsupported { backend } => write!(f, "backend {backend} is not supported on this platform"),
+            Self::System { doing, source } => write!(f, "{doing}: {source}"),
+        }
+    }
+}
+
+impl std::error::Error for OpenError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Unsupported { .. } => None,
+            Self::System { source, .. } => Some(source),
+        }
+    }
+}
+
+/// Why a worker could not be started.
+#[derive(Debug)]
+pub struct StartError {
+    /// What was being done.
+    pub doing: &'static str,
+    /// The program that was to run, where one was.
+    pub program: Option<PathBuf>,
+    /// What the system said.
+    pub source: io::Error,
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.program {
+            Some(program) => write!(f, "{} ({}): {}", self.doing, program.display(), self.source),
+            None => write!(f, "{}: {}", self.doing, self.source),
+        }
+    }
+}
+
+impl std::error::Error for StartError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.source)
+    }
+}
+
+/// How a worker broke the protocol. What it wrote is not believed any further.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Corrupt {
+    /// A slot's word holds what the ledger forbids.
+    Word {
+        /// Which slot.
+        slot: usize,
+        /// The word.
+        word: u64,
+    },
+    /// An outcome's record points outside of its memory or is malformed.
+    Record {
+        /// Which slot.
+        slot: usize,
+    },
+    /// A control message that no worker of ours sends.
+    Message {
+        /// What is wrong with it.
+        what: &'static str,
+    },
+    /// A descriptor that is not the sealed memory it was said to be.
+    Descriptor {
+        /// What is wrong with it.
+        what: &'static str,
+    },
+}
+
+impl fmt::Display for Corrupt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Word { slot, word } => write!(f, "slot {slot} holds the impossible word {word:#018x}"),
+            Self::Record { slot } => write!(f, "slot {slot} holds a malformed outcome"),
+            Self::Message { what } => write!(f, "impossible control message: {what}"),
+            Self::Descriptor { what } => write!(f, "unusable descriptor: {what}"),
+        }
+    }
+}
+
+impl std::error::Error for Corrupt {}
+
+/// How long an orderly worker may take to say hello before it counts as failed, unless the pool is told otherwise.
+pub const HELLO_TIMEOUT: Duration = Duration::from_secs(30);
