@@ -38,6 +38,20 @@ pub trait Backend: fmt::Debug + Send + Sync {
     fn open(&self) -> Result<Arc<dyn Hub>, OpenError>;
 }
 
+impl<B: Backend + ?Sized> Backend for Arc<B> {
+    fn name(&self) -> &'static str {
+        (**self).name()
+    }
+
+    fn abilities(&self) -> Abilities {
+        (**self).abilities()
+    }
+
+    fn open(&self) -> Result<Arc<dyn Hub>, OpenError> {
+        (**self).open()
+    }
+}
+
 /// What a backend declares about itself; conformance prints the rest as not applicable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Abilities {
@@ -93,6 +107,18 @@ pub trait Link: fmt::Debug + Send + Sync {
     /// Takes back the items of a frame that nobody has begun, or `None` where there are none left.
     fn recall(&self, ticket: Ticket) -> Option<Frame>;
 
+    /// Takes back items from the newest end, of whatever frames they are, oldest frame first. A backend that cannot recall
+    /// gives none.
+    fn recall_tail(&self, share: Share) -> Vec<Frame> {
+        let _ = share;
+        Vec::new()
+    }
+
+    /// How many items nobody has begun, by a look that may be out of date at once.
+    fn unclaimed(&self) -> usize {
+        0
+    }
+
     /// Whether the worker has begun this item and has not published its outcome yet.
     fn is_running(&self, ticket: Ticket, item: u32) -> bool;
 
@@ -108,6 +134,16 @@ pub trait Link: fmt::Debug + Send + Sync {
     /// Sends a signal to the worker (and, with `group`, to all that stayed in its process group). It can only ever hit
     /// this worker: false means that it had ended already, or that the backend has no processes.
     fn signal(&self, signal: i32, group: bool) -> bool;
+}
+
+/// How much [`Link::recall_tail`] takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Share {
+    /// All that is unclaimed.
+    All,
+    /// Half of the frames that nobody has begun, or else half of what is left of the one that runs. At least one item,
+    /// if there is one.
+    Half,
 }
 
 /// What a [`Hub::wait`] reports. Events of one link come in the order in which they happened.

@@ -49,11 +49,40 @@ impl fmt::Debug for Frame {
 pub enum Body {
     /// Private memory.
     Owned(Vec<u8>),
-    /// Memory that nobody can write any more (a fully sealed memfd), or that is shared within this process.
-    Frozen(Arc<dyn AsRef<[u8]> + Send + Sync>),
+    /// Memory that nobody can write any more.
+    Frozen(FrozenMemory),
+}
+
+/// Memory that nobody can write any more: shared within this process, or a fully sealed memfd. Cheap to clone.
+#[derive(Clone)]
+pub struct FrozenMemory(pub(crate) Arc<Frozen>);
+
+/// The kinds of frozen memory.
+pub(crate) enum Frozen {
+    Heap(Vec<u8>),
+    #[cfg(all(target_os = "linux", not(pool_portable)))]
+    Memfd(crate::memfd::Frozen),
 }
 
 impl Body {
+    /// Bytes that further owners within this process may share.
+    pub(crate) fn frozen(frozen: Frozen) -> Self {
+        Self::Frozen(FrozenMemory(Arc::new(frozen)))
+    }
+
+    /// Bytes that several owners in this process may share without a copy.
+    pub fn shared(bytes: Vec<u8>) -> Self {
+        Self::frozen(Frozen::Heap(bytes))
+    }
+
+    /// A second owner of the same bytes, which become frozen if they were not.
+    pub(crate) fn share(&mut self) -> Self {
+        if let Self::Owned(bytes) = self {
+            *self = Self::frozen(Frozen::Heap(std::mem::take(bytes)));
+        }
+        self.clone()
+    }
+
     /// How many bytes.
     pub fn len(&self) -> usize {
         self.as_slice().len()
@@ -68,7 +97,11 @@ impl Body {
     pub fn as_slice(&self) -> &[u8] {
         match self {
             Self::Owned(bytes) => bytes,
-            Self::Frozen(memory) => (**memory).as_ref(),
+            Self::Frozen(memory) => match &*memory.0 {
+                Frozen::Heap(bytes) => bytes,
+                #[cfg(all(target_os = "linux", not(pool_portable)))]
+                Frozen::Memfd(memory) => memory.as_ref(),
+            },
         }
     }
 }

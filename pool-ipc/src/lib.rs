@@ -5,10 +5,56 @@
 mod backend;
 mod exit;
 mod frame;
+mod sync;
+mod slot;
+#[cfg(not(loom))]
+mod in_process;
+mod process;
+#[cfg(all(target_os = "linux", not(pool_portable)))]
+mod memfd;
+#[cfg(all(target_os = "linux", not(pool_portable)))]
+mod control;
+#[cfg(all(target_os = "linux", not(pool_portable)))]
+mod passport;
+#[cfg(all(target_os = "linux", not(pool_portable)))]
+mod high_fd;
+#[cfg(all(target_os = "linux", not(pool_portable)))]
+mod signals;
+#[cfg(all(target_os = "linux", not(pool_portable)))]
+mod watcher;
+#[cfg(all(target_os = "linux", not(pool_portable)))]
+mod arrival;
+#[cfg(all(target_os = "linux", not(pool_portable)))]
+mod exit_record;
+#[cfg(all(target_os = "linux", not(pool_portable)))]
+mod child;
+#[cfg(all(target_os = "linux", not(pool_portable)))]
+mod launch;
+#[cfg(all(target_os = "linux", not(pool_portable)))]
+mod futex;
+#[cfg(all(target_os = "linux", not(pool_portable)))]
+mod hub;
+#[cfg(all(target_os = "linux", not(pool_portable)))]
+mod shared_memory;
+#[cfg(all(target_os = "linux", not(pool_portable)))]
+mod ipc_channel;
+#[cfg(all(target_os = "linux", not(pool_portable)))]
+mod entry;
 
+#[cfg(all(target_os = "linux", not(pool_portable)))]
+pub use arrival::{Takeover, awaiting, depth, set_init_called};
 pub use backend::{
     Abilities, Backend, Corrupt, FarEnd, HELLO_TIMEOUT, Hub, Job, Link, LinkEvent, LinkId, MAX_SAID, OpenError,
-    Refused, RefusedWhy, StartError, StartOrder, Ticket, WorkerCommand,
+    Refused, RefusedWhy, Share, StartError, StartOrder, Ticket, WorkerCommand,
 };
 pub use exit::{ExitCause, signal_name};
 pub use frame::{Body, Frame, Lost, MAX_ITEMS, Outcome, Owner, Undelivered};
+pub use process::{at_exit, fork_generation, main_thread_id, native_thread_id, on_main_thread};
+#[cfg(all(target_os = "linux", not(pool_portable)))]
+pub use shared_memory::SharedMemory;
+#[cfg(all(target_os = "linux", not(pool_portable)))]
+pub use ipc_channel::IpcChannel;
+#[cfg(not(loom))]
+pub use in_process::{Fault, FaultPlan, InProcess};
+#[cfg(all(target_os = "linux", not(pool_portable)))]
+pub use entry::{ChildProcess, Entry, enter};

@@ -1,0 +1,261 @@
+//! One child process, from its start to its reaping: asked, signalled and reaped by pidfd.
+//!
+//! What holds: a signal can only reach the child that it is meant for, or its process group, whatever happens to
+//! process numbers meanwhile; every child is reaped, also on error paths, by [`Child::reap`] or by drop; a process that
+//! the program forked touches no child of its parent's. What never happens here: a SIGCHLD handler, or a wait for
+//! children that are not ours; both belong to the host program. A host that reaps every child only costs us the exit
+//! cause, and not even that on kernels that keep it (6.15).
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+
+use parking_lot::Mutex;
+use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec};
+use rustix::io::Errno;
+use rustix::process::{Pid, PidfdFlags, WaitId, WaitIdOptions};
+
+use crate::exit::ExitCause;
+use crate::exit_record::{cause_of, cause_of_reaped};
+
+/// Whose process group a child is in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Group {
+    /// Its own, which it leads: it can be signalled together with its descendants.
+    Own,
+    /// That of its parent, as Python's processes.
+    Parents,
+}
+
+/// A child process of this process. Dropping one that still runs kills it (and its own group) and waits for its end.
+#[derive(Debug)]
+pub(crate) struct Child {
+    /// Its number. Only a name: every action goes through `handle`.
+    pid: u32,
+    /// What tells its end and takes its signals.
+    handle: Handle,
+    /// Whether it leads a process group.
+    group: Group,
+    /// The process that started it. In any other one, a fork of that, this value is a shell.
+    parent: u32,
+    /// Set once it was reaped.
+    cause: Option<ExitCause>,
+}
+
+/// A descriptor that is readable once the child has ended.
+#[derive(Debug)]
+enum Handle {
+    /// The child's pidfd.
+    Pidfd(OwnedFd),
+    /// Stands for a child that had ended, and was reaped by the host program, before its pidfd could be had: an eventfd
+    /// that is always readable.
+    Gone(OwnedFd),
+}
+
+impl Child {
+    /// Takes charge of a child that was just started.
+    ///
+    /// # Errors
+    /// No descriptor was to be had. The child was killed and reaped.
+    pub(crate) fn adopt(pid: u32, group: Group) -> io::Result<Self> {
+        reap_released();
+        match Handle::of_child(pid) {
+            Ok(handle) => Ok(Self { pid, handle, group, parent: std::process::id(), cause: None }),
+            Err(errno) => {
+                kill_by_number(pid);
+                Err(errno.into())
+            }
+        }
+    }
+
+    /// Its process number.
+    pub(crate) fn pid(&self) -> u32 {
+        self.pid
+    }
+
+    /// Whether it is no more: true from the moment at which [`as_fd`](Self::as_fd) became readable.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.cause.is_some() || readable(self.as_fd())
+    }
+
+    /// How it ended, once it was reaped.
+    pub(crate) fn cause(&self) -> Option<ExitCause> {
+        self.cause
+    }
+
+    /// Reaps it and tells how it ended. Call it once [`has_ended`](Self::has_ended) is true, otherwise it waits for
+    /// that. May be repeated.
+    pub(crate) fn reap(&mut self) -> ExitCause {
+        if self.is_foreign() {
+            return ExitCause::Unknown;
+        }
+        let handle = &self.handle;
+        *self.cause.get_or_insert_with(|| handle.wait())
+    }
+
+    /// Sends a signal to the child, or with `group` to all that are in the process group that it leads. False means
+    /// that nobody was there to get it.
+    pub(crate) fn signal(&self, signal: i32, group: bool) -> bool {
+        if self.is_foreign() {
+            return false;
+        }
+        match self.group {
+            Group::Own if group => self.signal_group(signal),
+            Group::Own | Group::Parents => !self.has_ended() && self.handle.send(signal, 0) == Ok(()),
+        }
+    }
+
+    /// Kills what is left of the group that it leads. To be called before [`reap`](Self::reap): kernels before 6.9 can
+    /// only name a group by a number, and that is the group's own as long as its leader is not reaped.
+    pub(crate) fn end_group(&self) {
+        if self.group == Group::Own && !self.is_foreign() {
+            self.signal_group(libc::SIGKILL);
+        }
+    }
+
+    /// Lets it outlive this value. It is reaped when a later child is started or released, if it has ended by then, and
+    /// else by init once this process is gone.
+    pub(crate) fn release(self) {
+        reap_released();
+        if !self.is_foreign() {
+            RELEASED.lock().push(self);
+        }
+    }
+
+    /// Whether this is a copy, in a process that was forked from the child's parent.
+    fn is_foreign(&self) -> bool {
+        self.parent != std::process::id()
+    }
+
+    /// Signals the group by pidfd where the kernel can, else by number while the number is surely the group's.
+    fn signal_group(&self, signal: i32) -> bool {
+        match self.handle.send(signal, PIDFD_SIGNAL_PROCESS_GROUP) {
+            Ok(()) => true,
+            Err(Errno::INVAL) if self.cause.is_none() && self.handle.is_unreaped() => signal_group(self.pid, signal),
+            Err(_) => false,
+        }
+    }
+}
+
+impl AsFd for Child {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match &self.handle {
+            Handle::Pidfd(fd) | Handle::Gone(fd) => fd.as_fd(),
+        }
+    }
+}
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        if self.is_foreign() || self.cause.is_some() {
+            return;
+        }
+        self.end_group();
+        self.signal(libc::SIGKILL, false);
+        self.reap();
+    }
+}
+
+/// Since Linux 6.9.
+const PIDFD_SIGNAL_PROCESS_GROUP: u32 = 1 << 2;
+
+impl Handle {
+    /// The pidfd of a child that this process has just started.
+    ///
+    /// Where the host ignores SIGCHLD or reaps every child, a short-lived one may be gone already (ESRCH), and its
+    /// number may in theory be another process's by now: such a one is no child of ours, which the second look notices.
+    fn of_child(pid: u32) -> rustix::io::Result<Self> {
+        let opened = rustix::process::pidfd_open(raw_pid(pid), PidfdFlags::empty());
+        match opened.map(Self::Pidfd) {
+            Ok(handle) if handle.is_unreaped() => Ok(handle),
+            Ok(_) | Err(Errno::SRCH) => {
+                Ok(Self::Gone(rustix::event::eventfd(1, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?))
+            }
+            Err(errno) => Err(errno),
+        }
+    }
+
+    /// Whether it is a child of ours that nobody has reaped, running or not.
+    fn is_unreaped(&self) -> bool {
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+        match self {
+            Self::Pidfd(fd) => {
+                !matches!(rustix::process::waitid(WaitId::PidFd(fd.as_fd()), options), Err(Errno::CHILD))
+            }
+            Self::Gone(_) => false,
+        }
+    }
+
+    /// Waits for the end and takes the cause.
+    fn wait(&self) -> ExitCause {
+        let Self::Pidfd(fd) = self else { return ExitCause::Unknown };
+        let id = || WaitId::PidFd(fd.as_fd());
+        match rustix::io::retry_on_intr(|| rustix::process::waitid(id(), WaitIdOptions::EXITED)) {
+            Ok(Some(status)) => cause_of(&status),
+            Ok(None) | Err(_) => cause_of_reaped(fd.as_fd()).unwrap_or(ExitCause::Unknown),
+        }
+    }
+
+    /// Sends a signal by pidfd.
+    fn send(&self, signal: i32, flags: u32) -> rustix::io::Result<()> {
+        let Self::Pidfd(fd) = self else { return Err(Errno::SRCH) };
+        let no_info = std::ptr::null::<libc::siginfo_t>();
+        // SAFETY: a system call without pointers to our memory; the descriptor is open while `self` is borrowed.
+        let sent = unsafe { libc::syscall(libc::SYS_pidfd_send_signal, fd.as_raw_fd(), signal, no_info, flags) };
+        if sent == 0 { Ok(()) } else { Err(last_errno()) }
+    }
+}
+
+/// Children that outlive their handles, to be reaped some day.
+static RELEASED: Mutex<Vec<Child>> = Mutex::new(Vec::new());
+
+/// Reaps those of them that have ended. In a forked process they are foreign, and only forgotten.
+fn reap_released() {
+    let mut ended = Vec::new();
+    {
+        let mut released = RELEASED.lock();
+        let mut index = 0;
+        while index < released.len() {
+            if released[index].is_foreign() || released[index].has_ended() {
+                ended.push(released.swap_remove(index));
+            } else {
+                index += 1;
+            }
+        }
+    }
+    for mut child in ended {
+        child.reap();
+    }
+}
+
+/// Whether a descriptor is readable now. An error counts as yes: whoever reads will see it.
+fn readable(fd: BorrowedFd<'_>) -> bool {
+    let mut fds = [PollFd::new(&fd, PollFlags::IN)];
+    rustix::io::retry_on_intr(|| rustix::event::poll(&mut fds, Some(&Timespec::default()))) != Ok(0)
+}
+
+/// Ends a child of ours that has no pidfd, right after its start: its number is still its own, as nobody but us knows
+/// of it. Whoever reaps every child may come first, which is as good.
+fn kill_by_number(pid: u32) {
+    let pid = raw_pid(pid);
+    if rustix::process::kill_process(pid, rustix::process::Signal::KILL).is_ok() {
+        let wait = || rustix::process::waitid(WaitId::Pid(pid), WaitIdOptions::EXITED);
+        // An error means that it was reaped by somebody else.
+        let _reaped = rustix::io::retry_on_intr(wait);
+    }
+}
+
+/// Signals a group by its number.
+fn signal_group(leader: u32, signal: i32) -> bool {
+    // SAFETY: a system call without pointers.
+    unsafe { libc::killpg(raw_pid(leader).as_raw_nonzero().get(), signal) == 0 }
+}
+
+/// The number of a process that exists.
+fn raw_pid(pid: u32) -> Pid {
+    i32::try_from(pid).ok().and_then(Pid::from_raw).expect("process numbers of children lie between 1 and 2^22")
+}
+
+/// The error of the libc call that just failed.
+fn last_errno() -> Errno {
+    Errno::from_io_error(&io::Error::last_os_error()).expect("last_os_error has an error number")
+}

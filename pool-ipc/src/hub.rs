@@ -1,0 +1,132 @@
+//! One wait for all links of worker processes: doorbells, control channels, exits, a deadline, and wake-ups.
+//!
+//! An epoll set holds, for each link, its doorbell, its control channel and its pidfd, all edge-triggered: a ring needs no
+//! read, a channel is read until it is empty, an exit happens once. Closing the descriptors takes them out of the set. What
+//! an event means is the link's matter ([`ProcessLink`]); the hub only finds the link.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::{BorrowedFd, OwnedFd};
+use std::sync::Arc;
+use std::time::Instant;
+
+use parking_lot::Mutex;
+use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
+use rustix::event::{EventfdFlags, Timespec, eventfd};
+use rustix::io::Errno;
+
+use crate::backend::{Link, LinkEvent, LinkId};
+
+/// How many events one wait takes from the kernel.
+const EVENTS_A_WAIT: usize = 64;
+
+/// A wait that lasts longer than any program.
+const FOREVER: Timespec = Timespec { tv_sec: 1 << 31, tv_nsec: 0 };
+
+/// Names the hub's own wake-up among the events. Links are numbered from below.
+const WAKE: u64 = u64::MAX;
+
+/// What a link of a worker process does when its descriptors have something.
+pub(crate) trait ProcessLink: Link {
+    /// Its doorbell was rung.
+    fn on_bell(&self, events: &mut Vec<LinkEvent>);
+    /// Its control channel has messages, or its end. It is read until it is empty.
+    fn on_control(&self, events: &mut Vec<LinkEvent>);
+    /// Its worker has ended. The last call.
+    fn on_exit(&self, events: &mut Vec<LinkEvent>);
+    /// Hands its descriptors to `add`.
+    fn register(&self, add: &mut dyn FnMut(Source, BorrowedFd<'_>) -> io::Result<()>) -> io::Result<()>;
+}
+
+/// The three descriptors of a link, as they stand in the low bits of an event's number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Source {
+    Bell = 0,
+    Control = 1,
+    Exit = 2,
+}
+
+/// An epoll set and the links in it.
+pub(crate) struct ProcessHub {
+    epoll: OwnedFd,
+    wake: OwnedFd,
+    links: Mutex<HashMap<LinkId, Arc<dyn ProcessLink>>>,
+    /// Held by the one thread that waits.
+    turn: Mutex<()>,
+}
+
+impl fmt::Debug for ProcessHub {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ProcessHub").field("links", &self.links.lock().len()).finish_non_exhaustive()
+    }
+}
+
+impl ProcessHub {
+    pub(crate) fn new() -> io::Result<Self> {
+        let epoll = epoll::create(CreateFlags::CLOEXEC)?;
+        let wake = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
+        epoll::add(&epoll, &wake, EventData::new_u64(WAKE), EventFlags::IN | EventFlags::ET)?;
+        let (links, turn) = (Mutex::default(), Mutex::new(()));
+        Ok(Self { epoll, wake, links, turn })
+    }
+
+    /// Watches a link from now on. What happened before is not missed: the set looks at the state of each descriptor.
+    pub(crate) fn watch(&self, link: Arc<dyn ProcessLink>) -> io::Result<()> {
+        let id = link.id();
+        // Listed before anything of it can be reported.
+        self.links.lock().insert(id, Arc::clone(&link));
+        let added = link.register(&mut |source, fd| {
+            let number = EventData::new_u64(id.0 << 2 | source as u64);
+            Ok(epoll::add(&self.epoll, fd, number, EventFlags::IN | EventFlags::ET)?)
+        });
+        if added.is_err() {
+            self.links.lock().remove(&id);
+        }
+        added
+    }
+
+    pub(crate) fn wake(&self) {
+        // It can only fail when 2^64 wake-ups are pending, and then one more changes nothing.
+        let _ = rustix::io::write(&self.wake, &1u64.to_ne_bytes());
+    }
+
+    pub(crate) fn wait(&self, deadline: Option<Instant>, events: &mut Vec<LinkEvent>) {
+        let _turn = self.turn.lock();
+        let timeout = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+        // Where the duration is beyond what the kernel counts, 68 years will do.
+        let timeout = timeout.map(|timeout| Timespec::try_from(timeout).unwrap_or(FOREVER));
+        let mut buffer = [MaybeUninit::uninit(); EVENTS_A_WAIT];
+        let happened = match epoll::wait(&self.epoll, &mut buffer, timeout.as_ref()) {
+            Ok((happened, _)) => happened,
+            Err(Errno::INTR) => return,
+            Err(errno) => {
+                // EBADF or EINVAL: a bug of ours, or the host closed our descriptor.
+                log::error!("waiting for worker processes failed: {errno}");
+                return;
+            }
+        };
+        // A link's exit comes last, whatever the order of the descriptors in the set.
+        happened.sort_by_key(|event| event.data.u64() & 3 == Source::Exit as u64);
+        for event in happened {
+            self.report(event.data.u64(), events);
+        }
+    }
+
+    fn report(&self, number: u64, events: &mut Vec<LinkEvent>) {
+        if number == WAKE {
+            return;
+        }
+        let id = LinkId(number >> 2);
+        let Some(link) = self.links.lock().get(&id).cloned() else { return };
+        match number & 3 {
+            0 => link.on_bell(events),
+            1 => link.on_control(events),
+            _ => {
+                link.on_exit(events);
+                self.links.lock().remove(&id);
+            }
+        }
+    }
+}

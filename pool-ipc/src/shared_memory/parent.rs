@@ -1,0 +1,287 @@
+//! The parent's end of a worker process.
+//!
+//! What comes from the worker is judged where it enters: messages here, words and records in the slots. A worker that
+//! breaks the protocol is killed; its end is then told like any other, with what it did.
+
+use std::collections::HashMap;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use rustix::io::Errno;
+
+use super::message::{self, Message};
+use crate::backend::{Corrupt, Link, LinkEvent, LinkId, Refused, Share, Ticket};
+use crate::child::Child;
+use crate::control::{Control, Received, Sent};
+use crate::frame::{Body, Frame, Frozen, Undelivered};
+use crate::futex;
+use crate::hub::{ProcessLink, Source};
+use crate::memfd::{self, NotFrozen};
+use crate::slot::layout::SLOTS;
+use crate::slot::parent::{Memory, ParentEnd, ParentSide, SentLarge};
+use crate::slot::worker::LARGE_A_FRAME;
+use crate::sync::AtomicU64;
+
+/// How many outcomes in memory of their own may wait to be taken: what an honest worker can have under way.
+const MAX_MAIL: usize = SLOTS * (LARGE_A_FRAME + 1);
+
+/// How many messages a worker may have said without being heard. An honest one says one.
+const MAX_UNHEARD: usize = 64;
+
+/// A link over shared memory.
+#[derive(Debug)]
+pub(super) struct SharedLink {
+    pid: u32,
+    slots: ParentEnd<Channel>,
+    bell: OwnedFd,
+    child: Mutex<Child>,
+}
+
+impl SharedLink {
+    pub(super) fn new(
+        id: LinkId,
+        memory: Memory,
+        request: OwnedFd,
+        bell: OwnedFd,
+        child: Child,
+        control: Control,
+    ) -> Self {
+        let channel = Channel { request, control, inbox: Mutex::default() };
+        let slots = ParentEnd::new(id, Arc::new(memory), channel);
+        Self { pid: child.pid(), slots, bell, child: Mutex::new(child) }
+    }
+
+    fn hear(&self, events: &mut Vec<LinkEvent>) {
+        let link = self.slots.id();
+        let said = std::mem::take(&mut self.slots.side().inbox.lock().said);
+        events.extend(said.into_iter().map(|bytes| LinkEvent::Said { link, bytes }));
+    }
+
+    /// Ends a worker that is not to be believed. Its end comes as an event.
+    fn condemn(&self, corrupt: Corrupt) {
+        log::error!("worker {} is stopped: {corrupt}", self.pid);
+        self.slots.condemn(corrupt);
+        self.child.lock().signal(libc::SIGKILL, true);
+    }
+}
+
+impl Link for SharedLink {
+    fn id(&self) -> LinkId {
+        self.slots.id()
+    }
+
+    fn pid(&self) -> u32 {
+        self.pid
+    }
+
+    fn capacity(&self) -> u32 {
+        1
+    }
+
+    fn post(&self, frame: Frame) -> Result<Ticket, Refused> {
+        self.slots.post(frame)
+    }
+
+    fn recall(&self, ticket: Ticket) -> Option<Frame> {
+        self.slots.recall(ticket)
+    }
+
+    fn recall_tail(&self, share: Share) -> Vec<Frame> {
+        self.slots.recall_tail(share)
+    }
+
+    fn unclaimed(&self) -> usize {
+        self.slots.unclaimed()
+    }
+
+    fn is_running(&self, ticket: Ticket, item: u32) -> bool {
+        self.slots.is_running(ticket, item)
+    }
+
+    fn outstanding(&self) -> usize {
+        self.slots.outstanding()
+    }
+
+    fn collect(&self, events: &mut Vec<LinkEvent>) {
+        if let Err(corrupt) = self.slots.collect(events) {
+            self.condemn(corrupt);
+        }
+        // Taking a large outcome may have read other messages, too.
+        self.hear(events);
+    }
+
+    fn close(&self) {
+        self.slots.close();
+        self.slots.side().control.close_sending();
+    }
+
+    fn signal(&self, signal: i32, group: bool) -> bool {
+        self.child.lock().signal(signal, group)
+    }
+}
+
+impl ProcessLink for SharedLink {
+    fn on_bell(&self, events: &mut Vec<LinkEvent>) {
+        self.collect(events);
+    }
+
+    fn on_control(&self, events: &mut Vec<LinkEvent>) {
+        let drained = self.slots.side().drain();
+        self.hear(events);
+        match drained {
+            Ok(Drained::Empty) => {}
+            // It has ended, or has closed the channel under its own feet and cannot work any more.
+            Ok(Drained::Eof) => {
+                self.child.lock().signal(libc::SIGKILL, true);
+            }
+            Err(corrupt) => self.condemn(corrupt),
+        }
+    }
+
+    fn on_exit(&self, events: &mut Vec<LinkEvent>) {
+        // A channel that another process holds open never reports its end: read what is there.
+        if let Err(corrupt) = self.slots.side().drain() {
+            self.slots.condemn(corrupt);
+        }
+        self.hear(events);
+        let (corrupt, lost) = self.slots.finish(events);
+        let mut child = self.child.lock();
+        child.end_group();
+        let cause = child.reap();
+        events.push(LinkEvent::Ended { link: self.slots.id(), pid: self.pid, cause, corrupt, lost });
+    }
+
+    fn register(&self, add: &mut dyn FnMut(Source, BorrowedFd<'_>) -> io::Result<()>) -> io::Result<()> {
+        add(Source::Bell, self.bell.as_fd())?;
+        add(Source::Control, self.slots.side().control.as_fd())?;
+        add(Source::Exit, self.child.lock().as_fd())
+    }
+}
+
+/// The control channel, and what came on it and was not asked for yet.
+#[derive(Debug)]
+struct Channel {
+    /// The request memory, to commit more of it.
+    request: OwnedFd,
+    control: Control,
+    inbox: Mutex<Inbox>,
+}
+
+#[derive(Debug, Default)]
+struct Inbox {
+    /// Outcomes in memory of their own, checked and mapped on arrival so that no descriptors pile up.
+    mail: HashMap<u64, (u64, Result<Body, i32>)>,
+    said: Vec<Vec<u8>>,
+    buffer: Vec<u8>,
+}
+
+/// How reading the channel to its end went.
+enum Drained {
+    Empty,
+    Eof,
+}
+
+impl Channel {
+    fn drain(&self) -> Result<Drained, Corrupt> {
+        let mut inbox = self.inbox.lock();
+        let mut buffer = std::mem::take(&mut inbox.buffer);
+        let result = loop {
+            match self.control.receive(&mut buffer) {
+                Ok(Received::Message { fds }) => {
+                    if let Err(corrupt) = inbox.accept(&buffer, fds) {
+                        break Err(corrupt);
+                    }
+                }
+                Ok(Received::Nothing) => break Ok(Drained::Empty),
+                Ok(Received::Eof) => break Ok(Drained::Eof),
+                Ok(Received::Malformed(what)) => break Err(Corrupt::Message { what }),
+                Err(error) => {
+                    log::warn!("reading a control channel: {error}");
+                    break Ok(Drained::Empty);
+                }
+            }
+        };
+        inbox.buffer = buffer;
+        result
+    }
+}
+
+impl Inbox {
+    fn accept(&mut self, message: &[u8], mut fds: Vec<OwnedFd>) -> Result<(), Corrupt> {
+        match message::parse(message) {
+            Some(Message::Said(bytes)) if fds.is_empty() && self.said.len() < MAX_UNHEARD => {
+                self.said.push(bytes.to_vec());
+                Ok(())
+            }
+            // Numbers are never used twice, so what is kept here stays bounded whatever a worker sends.
+            Some(Message::Large { id, len })
+                if self.mail.len() < MAX_MAIL && fds.len() <= 1 && !self.mail.contains_key(&id) =>
+            {
+                let body = match fds.pop().map(|fd| memfd::Frozen::open(fd, len)) {
+                    Some(Ok(frozen)) => Ok(Body::frozen(Frozen::Memfd(frozen))),
+                    Some(Err(NotFrozen::Unfit(what))) => return Err(Corrupt::Descriptor { what }),
+                    Some(Err(NotFrozen::System(error))) => Err(error.raw_os_error().unwrap_or(libc::ENOMEM)),
+                    // This process has no descriptor numbers left, so it did not get in.
+                    None => Err(libc::EMFILE),
+                };
+                self.mail.insert(id, (len, body));
+                Ok(())
+            }
+            _ => Err(Corrupt::Message { what: "it has no meaning here" }),
+        }
+    }
+}
+
+impl ParentSide for Channel {
+    fn wake(&self, word: &AtomicU64) {
+        futex::wake(word);
+    }
+
+    fn commit(&self, offset: u64, len: u64) -> bool {
+        memfd::commit(self.request.as_fd(), offset, len).is_ok()
+    }
+
+    fn freeze(&self, payload: Body) -> Result<Body, (Body, i32)> {
+        if let Body::Frozen(memory) = &payload
+            && let Frozen::Memfd(frozen) = &*memory.0
+            && frozen.fd().is_some()
+        {
+            return Ok(payload);
+        }
+        let len = payload.len() as u64;
+        let frozen = memfd::freeze(payload.as_slice()).map_err(NotFrozen::System);
+        match frozen.and_then(|fd| memfd::Frozen::keep(fd, len)) {
+            Ok(frozen) => Ok(Body::frozen(Frozen::Memfd(frozen))),
+            Err(NotFrozen::System(error)) => Err((payload, error.raw_os_error().unwrap_or(libc::ENOMEM))),
+            Err(NotFrozen::Unfit(_)) => Err((payload, libc::EINVAL)),
+        }
+    }
+
+    fn send_large(&self, id: u64, payload: &Body) -> SentLarge {
+        // One for the arena, which is full, may be no memfd yet, and one that came from a worker has kept no descriptor.
+        let payload = match self.freeze(payload.clone()) {
+            Ok(payload) => payload,
+            Err((_, errno)) => return SentLarge::Failed(errno),
+        };
+        let Body::Frozen(memory) = &payload else { return SentLarge::Failed(libc::EINVAL) };
+        let Frozen::Memfd(frozen) = &*memory.0 else { return SentLarge::Failed(libc::EINVAL) };
+        let Some(fd) = frozen.fd() else { return SentLarge::Failed(libc::EINVAL) };
+        match self.control.send(&message::large(id, payload.len() as u64), &[fd]) {
+            Ok(Sent::Whole) => SentLarge::Sent,
+            Ok(Sent::Full) => SentLarge::Full,
+            Err(error) => match error.raw_os_error().map(Errno::from_raw_os_error) {
+                Some(Errno::PIPE | Errno::CONNRESET | Errno::NOTCONN) => SentLarge::Gone,
+                errno => SentLarge::Failed(errno.map_or(libc::EIO, Errno::raw_os_error)),
+            },
+        }
+    }
+
+    fn take_large(&self, id: u64, len: u64) -> Result<Result<Body, Undelivered>, Corrupt> {
+        self.drain()?;
+        let mail = self.inbox.lock().mail.remove(&id).filter(|&(sent, _)| sent == len);
+        let (_, body) = mail.ok_or(Corrupt::Message { what: "an outcome was announced and not sent" })?;
+        Ok(body.map_err(|errno| Undelivered { size: len, errno }))
+    }
+}

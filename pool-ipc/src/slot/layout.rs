@@ -1,0 +1,75 @@
+//! Where everything lies in the two memories of a link. All sizes are in bytes.
+//!
+//! Requests are written by the parent alone (the worker's mapping cannot be made writable); words and outcomes lie in the
+//! other memory, words on pages of their own, so that neither a stray write nor a cache line of the payload is near them.
+
+/// How many frames a link holds.
+pub(crate) const SLOTS: usize = 64;
+
+/// What one slot has of inline room in each direction, its header included.
+pub(crate) const SLOT_SIZE: usize = 512;
+
+/// Payloads longer than this travel in memory of their own.
+pub(crate) const ARENA_MAX: usize = 256 * 1024;
+
+/// The size of each arena. Its pages cost nothing before they are used.
+pub(crate) const ARENA_SIZE: usize = 4 * 1024 * 1024;
+
+const LINE: usize = 64;
+const PAGE: usize = 4096;
+
+/// The memory that the parent writes.
+pub(crate) mod request {
+    use super::{ARENA_SIZE, SLOT_SIZE, SLOTS};
+
+    pub(crate) const ARENA: usize = SLOTS * SLOT_SIZE;
+    pub(crate) const SIZE: usize = ARENA + ARENA_SIZE;
+
+    /// The words of a slot's header.
+    pub(crate) const KIND: usize = 0;
+    pub(crate) const PLACE: usize = 8;
+    pub(crate) const LEN: usize = 16;
+    pub(crate) const FIRST: usize = 24;
+    /// The lap whose outcomes the parent has taken: what they occupied is free again.
+    pub(crate) const COLLECTED: usize = 32;
+    pub(crate) const HEADER: usize = 64;
+    pub(crate) const INLINE: usize = SLOT_SIZE - HEADER;
+
+    /// Where a slot's header begins.
+    pub(crate) fn slot(slot: usize) -> usize {
+        slot * SLOT_SIZE
+    }
+
+    /// Where the payload is.
+    pub(crate) const KIND_INLINE: u64 = 0;
+    pub(crate) const KIND_ARENA: u64 = 1;
+    pub(crate) const KIND_LARGE: u64 = 2;
+}
+
+/// The memory that the worker writes.
+pub(crate) mod outcome {
+    use super::{ARENA_SIZE, LINE, PAGE, SLOT_SIZE, SLOTS};
+
+    const WORDS: usize = SLOTS * LINE;
+    pub(crate) const ARMED: usize = WORDS.next_multiple_of(PAGE);
+    const AREAS: usize = ARMED + PAGE;
+    pub(crate) const ARENA: usize = AREAS + SLOTS * SLOT_SIZE;
+    pub(crate) const SIZE: usize = ARENA + ARENA_SIZE;
+
+    /// The words of an area's header.
+    pub(crate) const WRITTEN: usize = 0;
+    pub(crate) const STREAM: usize = 8;
+    pub(crate) const STREAM_LEN: usize = 16;
+    pub(crate) const HEADER: usize = 32;
+    pub(crate) const INLINE: usize = SLOT_SIZE - HEADER;
+
+    /// Where a slot's word is.
+    pub(crate) fn word(slot: usize) -> usize {
+        slot * LINE
+    }
+
+    /// Where a slot's outcome area begins.
+    pub(crate) fn area(slot: usize) -> usize {
+        AREAS + slot * SLOT_SIZE
+    }
+}

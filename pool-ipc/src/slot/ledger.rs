@@ -1,0 +1,149 @@
+//! What the parent knows by itself of the frames that it posted: the truth against which shared words are held.
+
+use std::collections::VecDeque;
+use std::ops::Range;
+
+use super::arena::{Arena, Block};
+use super::layout::{SLOTS, request};
+use super::word::{LAP_BITS, Word};
+use crate::backend::{Corrupt, Ticket};
+use crate::frame::{Body, Frame, Lost, Owner};
+
+/// The private record of a link.
+#[derive(Debug)]
+pub(super) struct Ledger {
+    /// The frames that occupy slots, oldest first; the sequence numbers have no gaps.
+    pub(super) entries: VecDeque<Entry>,
+    /// The sequence number of the next frame. Never reused.
+    pub(super) next: u64,
+    /// How many entries have items that are not delivered.
+    pub(super) live: usize,
+    /// No further posts.
+    pub(super) closed: bool,
+    /// Why the worker is not believed any more.
+    pub(super) corrupt: Option<Corrupt>,
+    /// The request arena.
+    pub(super) arena: Arena,
+}
+
+/// One posted frame.
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub(super) sequence: u64,
+    pub(super) owner: OwnerOf,
+    pub(super) payload: Body,
+    /// The first item of the window: the word counts from 0.
+    pub(super) first: u32,
+    /// How many items are the worker's; lowered by a recall or a decline.
+    pub(super) end: u32,
+    /// How many outcomes were taken.
+    pub(super) delivered: u32,
+    /// Where the request lies, if in the arena.
+    pub(super) block: Option<Block>,
+    /// How far the outcome stream was read; set when the first outcome is taken.
+    pub(super) stream: Option<Stream>,
+}
+
+/// An owner, which has no `Debug` of its own.
+pub(super) struct OwnerOf(pub(super) Owner);
+
+impl std::fmt::Debug for OwnerOf {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("owner")
+    }
+}
+
+/// Where a slot's outcomes lie, read from the worker once and checked, and how many bytes were taken.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Stream {
+    pub(super) offset: usize,
+    pub(super) len: usize,
+    pub(super) read: usize,
+}
+
+impl Ledger {
+    pub(super) fn new() -> Self {
+        let arena = Arena::new(request::ARENA as u64..request::SIZE as u64);
+        Self { entries: VecDeque::new(), next: 0, live: 0, closed: false, corrupt: None, arena }
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        self.entries.len() == SLOTS
+    }
+
+    /// Enters a frame under the next sequence number.
+    pub(super) fn enter(&mut self, frame: Frame, block: Option<Block>) -> Ticket {
+        let Frame { owner, payload, window: Range { start: first, end } } = frame;
+        let (sequence, owner) = (self.next, OwnerOf(owner));
+        let (end, delivered) = (end - first, 0);
+        self.entries.push_back(Entry { sequence, owner, payload, first, end, delivered, block, stream: None });
+        self.next += 1;
+        self.live += 1;
+        Ticket(sequence)
+    }
+
+    /// Where the entry of a ticket is, if it is still there.
+    pub(super) fn index(&self, ticket: Ticket) -> Option<usize> {
+        let front = self.entries.front()?.sequence;
+        usize::try_from(ticket.0.checked_sub(front)?).ok().filter(|&index| index < self.entries.len())
+    }
+
+    /// The account of all that is left, by the words where they can be believed.
+    pub(super) fn settle(&mut self, word_of: impl Fn(usize) -> Word) -> Vec<Lost> {
+        let believe = self.corrupt.is_none();
+        self.live = 0;
+        let mut first_live = true;
+        let entries = self.entries.drain(..).collect::<Vec<_>>();
+        let mut lost = Vec::new();
+        for mut entry in entries {
+            if let Some(block) = entry.block.take() {
+                self.arena.give(block);
+            }
+            if entry.delivered == entry.end {
+                continue;
+            }
+            let word = word_of(entry.slot());
+            let lawful = believe && word.is_lawful(entry.lap(), entry.end, entry.delivered);
+            let begun = if lawful { word.next() } else { entry.delivered + u32::from(first_live) };
+            lost.push(entry.lose(begun));
+            first_live = false;
+        }
+        lost
+    }
+}
+
+impl Entry {
+    pub(super) fn slot(&self) -> usize {
+        (self.sequence % SLOTS as u64) as usize
+    }
+
+    pub(super) fn lap(&self) -> u64 {
+        lap_of(self.sequence)
+    }
+
+    /// Takes the items from `from` on out of the entry, as a frame of their own. The payload is kept by both, since the
+    /// items before may still have to go elsewhere; where those are none, it goes with the frame.
+    pub(super) fn split(&mut self, from: u32) -> Frame {
+        let window = self.first + from..self.first + self.end;
+        self.end = from;
+        let payload = match &mut self.payload {
+            payload if from == self.delivered => std::mem::replace(payload, Body::Owned(Vec::new())),
+            payload => payload.share(),
+        };
+        Frame { owner: self.owner.0.clone(), payload, window }
+    }
+
+    /// What the loss of the worker means for this frame, of which `begun` items were claimed. One at most gets the blame: a
+    /// worker that claims to have begun more without publishing them lies, and no item may be left without an account.
+    fn lose(mut self, begun: u32) -> Lost {
+        let begun = begun.clamp(self.delivered, self.end.min(self.delivered + 1));
+        let blamed = (begun > self.delivered).then_some(self.first + self.delivered);
+        let rest = (begun < self.end).then(|| self.split(begun));
+        Lost { owner: self.owner.0, blamed, rest }
+    }
+}
+
+/// In which lap of the ring the frame of this sequence number is. The first lap is 1: zeroed words are of lap 0.
+pub(super) fn lap_of(sequence: u64) -> u64 {
+    (sequence / SLOTS as u64 + 1) & ((1 << LAP_BITS) - 1)
+}

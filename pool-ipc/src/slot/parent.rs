@@ -1,0 +1,417 @@
+//! The parent's end of the slots: post, recall, collect, and the account after a death.
+//!
+//! All decisions are made from the private ledger, under one lock that is never held over a system call that waits. The
+//! parent loops over what the ledger says, never over what a shared word says.
+
+use std::fmt;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use super::layout::{ARENA_MAX, ARENA_SIZE, outcome, request};
+use super::ledger::{Entry, Ledger, Stream, lap_of};
+use super::record::Record;
+use super::region::Region;
+use super::word::{self, Recalled, Word};
+use crate::backend::{Corrupt, LinkEvent, LinkId, Refused, RefusedWhy, Share, Ticket};
+use crate::frame::{Body, Frame, Lost, MAX_ITEMS, Outcome, Undelivered};
+use crate::sync::{AtomicU64, Ordering};
+
+/// The two memories of a link.
+#[derive(Debug)]
+pub(crate) struct Memory {
+    pub(crate) request: Region,
+    pub(crate) outcome: Region,
+}
+
+/// What the parent's end needs of the world: a doorbell, memory, and a way for payloads that have memory of their own.
+pub(crate) trait ParentSide: Send + Sync + fmt::Debug {
+    /// Wakes the worker that sleeps on this word.
+    fn wake(&self, word: &AtomicU64);
+    /// Makes sure that a range of the request memory is there.
+    fn commit(&self, offset: u64, len: u64) -> bool;
+    /// Puts a payload into memory of its own, which the worker can map and nobody can write.
+    ///
+    /// # Errors
+    /// The payload, and the system's error number.
+    fn freeze(&self, payload: Body) -> Result<Body, (Body, i32)>;
+    /// Sends a frozen payload under a number.
+    fn send_large(&self, id: u64, payload: &Body) -> SentLarge;
+    /// The outcome that the worker sent under this number, or why this process could not take it.
+    ///
+    /// # Errors
+    /// The worker sent none, or not what it said.
+    fn take_large(&self, id: u64, len: u64) -> Result<Result<Body, Undelivered>, Corrupt>;
+}
+
+/// How [`ParentSide::send_large`] went.
+#[derive(Debug)]
+pub(crate) enum SentLarge {
+    Sent,
+    Full,
+    Gone,
+    Failed(i32),
+}
+
+/// The parent's end.
+#[derive(Debug)]
+pub(crate) struct ParentEnd<S> {
+    id: LinkId,
+    memory: Arc<Memory>,
+    side: S,
+    ledger: Mutex<Ledger>,
+}
+
+impl<S: ParentSide> ParentEnd<S> {
+    pub(crate) fn new(id: LinkId, memory: Arc<Memory>, side: S) -> Self {
+        word::arm(memory.outcome.word(outcome::ARMED));
+        Self { id, memory, side, ledger: Mutex::new(Ledger::new()) }
+    }
+
+    pub(crate) fn id(&self) -> LinkId {
+        self.id
+    }
+
+    pub(crate) fn side(&self) -> &S {
+        &self.side
+    }
+
+    pub(crate) fn post(&self, mut frame: Frame) -> Result<Ticket, Refused> {
+        let items = frame.items();
+        if items == 0 || items > MAX_ITEMS {
+            return Err(Refused { frame, why: RefusedWhy::Items { items } });
+        }
+        if frame.payload.len() > ARENA_MAX && self.ledger.lock().is_full() {
+            return Err(Refused { frame, why: RefusedWhy::Full });
+        }
+        if frame.payload.len() > ARENA_MAX {
+            frame = self.freeze(frame)?;
+        }
+        self.enter(frame)
+    }
+
+    /// Takes back what is unclaimed. A word that the ledger forbids makes the link corrupt at the next collection.
+    pub(crate) fn recall(&self, ticket: Ticket) -> Option<Frame> {
+        let mut ledger = self.ledger.lock();
+        let index = ledger.index(ticket)?;
+        self.take_back(&mut ledger, index, 0)
+    }
+
+    /// Takes back items from the newest end.
+    pub(crate) fn recall_tail(&self, share: Share) -> Vec<Frame> {
+        let mut ledger = self.ledger.lock();
+        let unbegun = |entry: &&Entry| entry.end > 0 && self.look(entry).next() == 0;
+        let whole = ledger.entries.iter().filter(unbegun).count();
+        let mut wanted = if share == Share::Half { whole.div_ceil(2).max(1) } else { usize::MAX };
+        let mut frames = Vec::new();
+        for index in (0..ledger.entries.len()).rev() {
+            let entry = &ledger.entries[index];
+            if wanted == 0 || entry.delivered == entry.end {
+                continue;
+            }
+            let left = entry.end.saturating_sub(self.look(entry).next());
+            let keep = if share == Share::Half && whole == 0 { left / 2 } else { 0 };
+            if let Some(frame) = self.take_back(&mut ledger, index, keep) {
+                frames.push(frame);
+                wanted -= 1;
+            }
+        }
+        frames.reverse();
+        frames
+    }
+
+    /// How many items nobody has begun.
+    pub(crate) fn unclaimed(&self) -> usize {
+        let ledger = self.ledger.lock();
+        ledger.entries.iter().map(|entry| entry.end.saturating_sub(self.look(entry).next()) as usize).sum()
+    }
+
+    pub(crate) fn is_running(&self, ticket: Ticket, item: u32) -> bool {
+        let ledger = self.ledger.lock();
+        let Some(entry) = ledger.index(ticket).and_then(|index| ledger.entries.get(index)) else { return false };
+        let word = Word::load(self.word(entry));
+        let Some(item) = item.checked_sub(entry.first) else { return false };
+        word.is_lawful(entry.lap(), entry.end, entry.delivered) && word.done() <= item && item < word.next()
+    }
+
+    pub(crate) fn outstanding(&self) -> usize {
+        self.ledger.lock().live
+    }
+
+    /// Refuses posts from now on.
+    pub(crate) fn close(&self) {
+        self.ledger.lock().closed = true;
+    }
+
+    /// Takes all outcomes that are ready, asks to be rung for the next, and looks once more.
+    ///
+    /// # Errors
+    /// The worker broke the protocol, now or before; nothing more is read from it.
+    pub(crate) fn collect(&self, events: &mut Vec<LinkEvent>) -> Result<(), Corrupt> {
+        let mut ledger = self.ledger.lock();
+        if let Some(corrupt) = &ledger.corrupt {
+            return Err(corrupt.clone());
+        }
+        let result = self.sweep(&mut ledger, events, Until::InFlight).and_then(|()| {
+            word::arm(self.memory.outcome.word(outcome::ARMED));
+            self.sweep(&mut ledger, events, Until::InFlight)
+        });
+        ledger.corrupt = result.as_ref().err().cloned();
+        result
+    }
+
+    /// Declares the worker a liar for what it did elsewhere than in its slots.
+    pub(crate) fn condemn(&self, corrupt: Corrupt) {
+        self.ledger.lock().corrupt.get_or_insert(corrupt);
+    }
+
+    /// The last collection, once the worker is gone: what it finished, then what became of the rest.
+    pub(crate) fn finish(&self, events: &mut Vec<LinkEvent>) -> (Option<Corrupt>, Vec<Lost>) {
+        self.close();
+        let mut ledger = self.ledger.lock();
+        if ledger.corrupt.is_none() {
+            ledger.corrupt = self.sweep(&mut ledger, events, Until::End).err();
+        }
+        let lost = ledger.settle(|slot| Word::load(self.memory.outcome.word(outcome::word(slot))));
+        (ledger.corrupt.clone(), lost)
+    }
+
+    fn take_back(&self, ledger: &mut Ledger, index: usize, keep: u32) -> Option<Frame> {
+        if ledger.corrupt.is_some() {
+            return None;
+        }
+        let entry = ledger.entries.get_mut(index)?;
+        let word = self.word(entry);
+        let from = match word::recall_beyond(word, entry.lap(), entry.end, entry.delivered, keep) {
+            Recalled::From(from) => from,
+            Recalled::Nothing | Recalled::Unlawful(_) => return None,
+        };
+        let frame = entry.split(from);
+        ledger.live -= usize::from(entry.delivered == entry.end);
+        Some(frame)
+    }
+
+    fn look(&self, entry: &Entry) -> Word {
+        Word::load(self.word(entry))
+    }
+
+    fn freeze(&self, frame: Frame) -> Result<Frame, Refused> {
+        let Frame { owner, payload, window } = frame;
+        let size = payload.len() as u64;
+        match self.side.freeze(payload) {
+            Ok(payload) => Ok(Frame { owner, payload, window }),
+            Err((payload, errno)) => {
+                let frame = Frame { owner, payload, window };
+                Err(Refused { frame, why: RefusedWhy::NoMemory { size, errno } })
+            }
+        }
+    }
+
+    fn enter(&self, frame: Frame) -> Result<Ticket, Refused> {
+        let mut ledger = self.ledger.lock();
+        if ledger.closed || ledger.corrupt.is_some() {
+            return Err(Refused { frame, why: RefusedWhy::Closed });
+        }
+        if ledger.is_full() {
+            return Err(Refused { frame, why: RefusedWhy::Full });
+        }
+        let sequence = ledger.next;
+        let slot = (sequence % super::layout::SLOTS as u64) as usize;
+        let header = request::slot(slot);
+        let place = match self.place(&mut ledger, header, sequence, &frame.payload) {
+            Ok(place) => place,
+            Err(why) => return Err(Refused { frame, why }),
+        };
+        let set = |field: usize, value: u64| self.request(header + field).store(value, Ordering::Relaxed);
+        set(request::KIND, place.kind);
+        set(request::PLACE, place.at);
+        set(request::LEN, frame.payload.len() as u64);
+        set(request::FIRST, frame.window.start.into());
+        let ready = Word::ready(lap_of(sequence), frame.items());
+        let ticket = ledger.enter(frame, place.block);
+        let word = self.memory.outcome.word(outcome::word(slot));
+        if word::post(word, ready).sleeps() {
+            self.side.wake(word);
+        }
+        Ok(ticket)
+    }
+
+    fn place(&self, ledger: &mut Ledger, header: usize, sequence: u64, payload: &Body) -> Result<Place, RefusedWhy> {
+        let bytes = payload.as_slice();
+        if bytes.len() <= request::INLINE {
+            self.memory.request.copy_in(header + request::HEADER, bytes);
+            return Ok(Place { kind: request::KIND_INLINE, at: 0, block: None });
+        }
+        if bytes.len() <= ARENA_MAX
+            && let Some(block) = ledger.arena.take(bytes.len() as u64, |offset, len| self.side.commit(offset, len))
+        {
+            self.memory.request.copy_in(block.offset(), bytes);
+            return Ok(Place { kind: request::KIND_ARENA, at: block.offset() as u64, block: Some(block) });
+        }
+        let size = bytes.len() as u64;
+        match self.side.send_large(sequence, payload) {
+            SentLarge::Sent => Ok(Place { kind: request::KIND_LARGE, at: sequence, block: None }),
+            SentLarge::Full => Err(RefusedWhy::Full),
+            SentLarge::Gone => Err(RefusedWhy::Closed),
+            SentLarge::Failed(errno) => Err(RefusedWhy::NoMemory { size, errno }),
+        }
+    }
+
+    /// Goes through the frames, oldest first.
+    fn sweep(&self, ledger: &mut Ledger, events: &mut Vec<LinkEvent>, until: Until) -> Result<(), Corrupt> {
+        let mut left = Vec::new();
+        let mut result = Ok(());
+        while let Some(mut entry) = ledger.entries.pop_front() {
+            match self.advance(&mut entry, ledger, events) {
+                Ok(Advance::Over) => {
+                    self.free(entry, ledger);
+                    continue;
+                }
+                Ok(Advance::InFlight) => {}
+                Err(corrupt) => result = Err(corrupt),
+            }
+            left.push(entry);
+            if result.is_err() || until == Until::InFlight {
+                break;
+            }
+        }
+        left.into_iter().rev().for_each(|entry| ledger.entries.push_front(entry));
+        result
+    }
+
+    /// Takes what has happened to a frame.
+    fn advance(&self, entry: &mut Entry, ledger: &mut Ledger, events: &mut Vec<LinkEvent>) -> Result<Advance, Corrupt> {
+        let word = Word::load(self.word(entry));
+        if !word.is_lawful(entry.lap(), entry.end, entry.delivered) {
+            return Err(Corrupt::Word { slot: entry.slot(), word: word.0 });
+        }
+        let mut outcomes = Vec::new();
+        let read = self.read(entry, word.done(), &mut outcomes);
+        // What could not be read stays in the ledger, and so does what was declined beyond it.
+        let declined = (read.is_ok() && word.end() < entry.end).then(|| entry.split(word.end()));
+        let over = entry.delivered == entry.end;
+        // A frame that was recalled whole has been taken off the count already.
+        ledger.live -= usize::from(over && (!outcomes.is_empty() || declined.is_some()));
+        let (link, outstanding, count) = (self.id, ledger.live, outcomes.len());
+        for (index, outcome) in outcomes.into_iter().enumerate() {
+            let last = over && index + 1 == count;
+            let outstanding = outstanding + usize::from(over && !last);
+            events.push(LinkEvent::Outcome { link, outcome, outstanding });
+        }
+        if let Some(rest) = declined {
+            events.push(LinkEvent::Declined { link, rest, outstanding });
+        }
+        read?;
+        Ok(if word.is_over() { Advance::Over } else { Advance::InFlight })
+    }
+
+    /// The outcomes of an entry up to `done`, or up to the first that is malformed.
+    fn read(&self, entry: &mut Entry, done: u32, outcomes: &mut Vec<Outcome>) -> Result<(), Corrupt> {
+        if entry.delivered == done {
+            return Ok(());
+        }
+        let malformed = Corrupt::Record { slot: entry.slot() };
+        let mut stream = self.stream(entry).ok_or(malformed.clone())?;
+        let written = self.outcome(outcome::area(entry.slot()) + outcome::WRITTEN).load(Ordering::Relaxed);
+        let written = usize::try_from(written).ok().filter(|&written| written <= stream.len && written >= stream.read);
+        let fresh = written.ok_or(malformed.clone())? - stream.read;
+        let mut copy = Vec::new();
+        if !self.memory.outcome.copy_out(stream.offset + stream.read, fresh, &mut copy) {
+            return Err(malformed);
+        }
+        let mut rest = copy.as_slice();
+        outcomes.reserve((done - entry.delivered) as usize);
+        let mut copied = 0;
+        while entry.delivered < done {
+            let record = Record::read(&mut rest).ok_or(malformed.clone())?;
+            // Outcomes that were not taken yet do not overlap, so an honest arena cannot hold more than its size of them.
+            copied += if let Record::Arena { len, .. } = record { len.min(2 * ARENA_SIZE as u64) } else { 0 };
+            if copied > ARENA_SIZE as u64 {
+                return Err(malformed);
+            }
+            let result = self.fetch(record, entry.slot())?;
+            let (owner, item) = (entry.owner.0.clone(), entry.first + entry.delivered);
+            outcomes.push(Outcome { owner, item, result });
+            entry.delivered += 1;
+        }
+        stream.read += copy.len() - rest.len();
+        entry.stream = Some(stream);
+        Ok(())
+    }
+
+    /// Where the outcomes of an entry are, asked of the worker once.
+    fn stream(&self, entry: &Entry) -> Option<Stream> {
+        if let Some(stream) = entry.stream {
+            return Some(stream);
+        }
+        let area = outcome::area(entry.slot());
+        let field = |field: usize| self.outcome(area + field).load(Ordering::Relaxed);
+        let offset = usize::try_from(field(outcome::STREAM)).ok()?;
+        let len = usize::try_from(field(outcome::STREAM_LEN)).ok()?;
+        let inline = offset == area + outcome::HEADER && len == outcome::INLINE;
+        let in_arena = offset >= outcome::ARENA && offset.checked_add(len)? <= outcome::SIZE;
+        (inline || in_arena).then_some(Stream { offset, len, read: 0 })
+    }
+
+    fn fetch(&self, record: Record<'_>, slot: usize) -> Result<Result<Body, Undelivered>, Corrupt> {
+        Ok(match record {
+            Record::Inline(bytes) => Ok(Body::Owned(bytes.to_vec())),
+            Record::Large { id, len } => self.side.take_large(id, len)?,
+            Record::Failed { size, errno } => Err(Undelivered { size, errno }),
+            Record::Arena { offset, len } => {
+                let range = usize::try_from(offset).ok().zip(usize::try_from(len).ok());
+                let range = range.filter(|&(offset, len)| offset >= outcome::ARENA && len <= outcome::SIZE);
+                let mut bytes = Vec::new();
+                match range {
+                    Some((offset, len)) if self.memory.outcome.copy_out(offset, len, &mut bytes) => {
+                        Ok(Body::Owned(bytes))
+                    }
+                    _ => return Err(Corrupt::Record { slot }),
+                }
+            }
+        })
+    }
+
+    fn free(&self, entry: Entry, ledger: &mut Ledger) {
+        let lap = entry.lap();
+        self.request(request::slot(entry.slot()) + request::COLLECTED).store(lap, Ordering::Release);
+        if let Some(block) = entry.block {
+            ledger.arena.give(block);
+        }
+    }
+
+    fn word(&self, entry: &Entry) -> &AtomicU64 {
+        self.memory.outcome.word(outcome::word(entry.slot()))
+    }
+
+    fn request(&self, offset: usize) -> &AtomicU64 {
+        self.memory.request.word(offset)
+    }
+
+    fn outcome(&self, offset: usize) -> &AtomicU64 {
+        self.memory.outcome.word(offset)
+    }
+}
+
+/// Where a payload was put.
+struct Place {
+    kind: u64,
+    at: u64,
+    block: Option<super::arena::Block>,
+}
+
+/// How far a sweep goes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Until {
+    /// To the first frame that is not over: the worker walks the ring in order.
+    InFlight,
+    /// Through all of them, once the worker is gone: it may have left an item unpublished and gone on.
+    End,
+}
+
+/// How far a frame is.
+enum Advance {
+    /// Its slot is free again.
+    Over,
+    InFlight,
+}

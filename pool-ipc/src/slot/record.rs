@@ -1,0 +1,115 @@
+//! How an outcome stands in a slot's stream: a first byte that is a length or a tag, then the bytes or where they are.
+//!
+//! Records are written by the worker and therefore judged by the parent: parsing works on a private copy, never panics,
+//! and takes no length on trust.
+
+/// The longest record that is not inline.
+pub(crate) const MAX_POINTER: usize = 17;
+
+/// Lengths up to this are their own first byte.
+const SHORT: u8 = 250;
+const LONG: u8 = 251;
+const ARENA: u8 = 252;
+const LARGE: u8 = 253;
+const FAILED: u8 = 254;
+
+/// Where the bytes of an outcome are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Record<'a> {
+    /// Here.
+    Inline(&'a [u8]),
+    /// In the outcome arena.
+    Arena { offset: u64, len: u64 },
+    /// In memory of their own, sent apart under this number.
+    Large { id: u64, len: u64 },
+    /// Nowhere: there was no room for them.
+    Failed { size: u64, errno: i32 },
+}
+
+impl<'a> Record<'a> {
+    /// How many bytes an inline record of `len` bytes takes.
+    pub(crate) fn inline_size(len: usize) -> usize {
+        if len <= SHORT as usize { 1 + len } else { 5 + len }
+    }
+
+    pub(crate) fn write(self, to: &mut Vec<u8>) {
+        let mut pointer = |tag: u8, a: u64, b: u64| {
+            to.push(tag);
+            to.extend_from_slice(&a.to_le_bytes());
+            to.extend_from_slice(&b.to_le_bytes());
+        };
+        match self {
+            Self::Arena { offset, len } => pointer(ARENA, offset, len),
+            Self::Large { id, len } => pointer(LARGE, id, len),
+            Self::Failed { size, errno } => pointer(FAILED, size, errno.unsigned_abs().into()),
+            Self::Inline(bytes) if bytes.len() <= SHORT as usize => {
+                to.push(bytes.len() as u8);
+                to.extend_from_slice(bytes);
+            }
+            Self::Inline(bytes) => {
+                to.push(LONG);
+                to.extend_from_slice(&(bytes.len() as u32).to_le_bytes());
+                to.extend_from_slice(bytes);
+            }
+        }
+    }
+
+    /// Takes the record that a stream begins with. `None`: there is no whole one.
+    pub(crate) fn read(stream: &mut &'a [u8]) -> Option<Self> {
+        let tag = *stream.split_off_first()?;
+        match tag {
+            ..=SHORT => stream.split_off(..tag as usize).map(Self::Inline),
+            LONG => {
+                let len = u32::from_le_bytes(*stream.split_off(..4)?.first_chunk()?);
+                stream.split_off(..len as usize).map(Self::Inline)
+            }
+            ARENA => pair(stream).map(|(offset, len)| Self::Arena { offset, len }),
+            LARGE => pair(stream).map(|(id, len)| Self::Large { id, len }),
+            FAILED => pair(stream).map(|(size, errno)| Self::Failed { size, errno: i32::try_from(errno).unwrap_or(0) }),
+            _ => None,
+        }
+    }
+}
+
+fn pair(stream: &mut &[u8]) -> Option<(u64, u64)> {
+    let a = u64::from_le_bytes(*stream.split_off(..8)?.first_chunk()?);
+    let b = u64::from_le_bytes(*stream.split_off(..8)?.first_chunk()?);
+    Some((a, b))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn records_are_read_as_they_were_written() {
+        let long = vec![9; 70_000];
+        let records = [
+            Record::Inline(&[]),
+            Record::Inline(&long[..250]),
+            Record::Inline(&long[..251]),
+            Record::Inline(&long),
+            Record::Arena { offset: 64, len: u64::MAX },
+            Record::Large { id: 7, len: 1 << 30 },
+            Record::Failed { size: 5, errno: 28 },
+        ];
+        let mut stream = Vec::new();
+        records.iter().for_each(|record| record.write(&mut stream));
+        let mut rest = stream.as_slice();
+        for record in records {
+            assert_eq!(Record::read(&mut rest), Some(record));
+        }
+        assert_eq!(Record::read(&mut rest), None);
+    }
+
+    proptest! {
+        #[test]
+        fn random_streams_are_read_without_a_panic(bytes: Vec<u8>) {
+            let mut rest = bytes.as_slice();
+            while Record::read(&mut rest).is_some() {}
+            prop_assert!(rest.len() <= bytes.len());
+        }
+    }
+}

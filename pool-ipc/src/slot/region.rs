@@ -1,0 +1,171 @@
+//! A piece of memory that the two ends of a link share, and the only ways to touch it.
+//!
+//! What another process may write is never borrowed: it is copied out once, and the copy is judged. The one exception,
+//! [`Region::borrow`], is for the worker's view of requests, which the worker cannot write and the parent does not.
+
+use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
+use std::ptr::NonNull;
+
+use crate::sync::AtomicU64;
+
+/// The alignment of a region: a page.
+const PAGE: usize = 4096;
+
+/// Memory shared with the other end. All access is by offset and checked against its length.
+#[derive(Debug)]
+pub(crate) struct Region {
+    start: NonNull<u8>,
+    len: usize,
+    /// Frees the memory. Regions end with their link: memory that a worker mapped is never used for another one.
+    owner: Owner,
+}
+
+#[derive(Debug)]
+enum Owner {
+    Heap,
+    #[cfg(all(target_os = "linux", not(pool_portable)))]
+    Mapping(#[expect(dead_code, reason = "held for its drop, which unmaps")] crate::memfd::Mapping),
+}
+
+// SAFETY: a region is raw memory; all access goes through atomics, through copies whose partner is ordered by them, or
+// through the unsafe `borrow`. Which end writes which bytes when is the slot protocol's matter.
+unsafe impl Send for Region {}
+// SAFETY: as above.
+unsafe impl Sync for Region {}
+
+impl Region {
+    /// Zeroed memory of this process.
+    pub(crate) fn heap(len: usize) -> Self {
+        let layout = heap_layout(len);
+        // SAFETY: the layout is of at least a page, so not of size zero.
+        let start = NonNull::new(unsafe { alloc_zeroed(layout) }).unwrap_or_else(|| handle_alloc_error(layout));
+        Self { start, len, owner: Owner::Heap }
+    }
+
+    /// Memory that several processes map.
+    #[cfg(all(target_os = "linux", not(pool_portable)))]
+    pub(crate) fn mapped(mapping: crate::memfd::Mapping) -> Self {
+        let start = NonNull::new(mapping.as_ptr()).expect("a mapping never starts at address zero");
+        Self { start, len: mapping.len(), owner: Owner::Mapping(mapping) }
+    }
+
+    /// The word at an offset.
+    ///
+    /// # Panics
+    /// The offset is not ours: layouts are constants, so this is a bug.
+    pub(crate) fn word(&self, offset: usize) -> &AtomicU64 {
+        assert!(offset.is_multiple_of(8) && offset + 8 <= self.len, "word at {offset} of {}", self.len);
+        // SAFETY: in bounds, aligned (the region starts on a page), alive as long as `self`, and only ever accessed
+        // atomically: layouts keep words and bytes apart.
+        unsafe { AtomicU64::from_ptr(self.start.as_ptr().add(offset).cast()) }
+    }
+
+    /// Writes bytes that the other end will look at once a word tells it to.
+    ///
+    /// # Panics
+    /// The range is not within the region. Only our own allocator's ranges come here.
+    pub(crate) fn copy_in(&self, offset: usize, bytes: &[u8]) {
+        assert!(self.holds(offset, bytes.len()), "{} bytes at {offset} of {}", bytes.len(), self.len);
+        // SAFETY: in bounds; the source is private, so they do not overlap. The other end does not read this range
+        // before the word that publishes it; a hostile one that does gets torn bytes of its own request or outcome.
+        unsafe { self.start.as_ptr().add(offset).copy_from_nonoverlapping(bytes.as_ptr(), bytes.len()) }
+    }
+
+    /// Copies bytes out, once, into private memory, appending to `to`. False: the range is not within the region, and
+    /// nothing was copied. The other process may write them at the same time; then the copy is torn, and judged as such.
+    #[must_use]
+    pub(crate) fn copy_out(&self, offset: usize, len: usize, to: &mut Vec<u8>) -> bool {
+        if !self.holds(offset, len) {
+            return false;
+        }
+        to.reserve(len);
+        // SAFETY: the source is in bounds; the target was reserved just now and is private. `copy_once` reads each byte
+        // once, without the compiler assuming that it cannot change.
+        unsafe {
+            copy_once(self.start.as_ptr().add(offset), to.as_mut_ptr().add(to.len()), len);
+            to.set_len(to.len() + len);
+        }
+        true
+    }
+
+    /// The bytes themselves, or `None` where the range is not within the region.
+    ///
+    /// # Safety
+    /// Nobody may write the range for as long as the slice lives.
+    pub(crate) unsafe fn borrow(&self, offset: usize, len: usize) -> Option<&[u8]> {
+        // SAFETY: in bounds; that nobody writes is the caller's promise.
+        self.holds(offset, len).then(|| unsafe { std::slice::from_raw_parts(self.start.as_ptr().add(offset), len) })
+    }
+
+    fn holds(&self, offset: usize, len: usize) -> bool {
+        offset.checked_add(len).is_some_and(|end| end <= self.len)
+    }
+}
+
+impl Drop for Region {
+    fn drop(&mut self) {
+        match self.owner {
+            // SAFETY: allocated by `heap` with this very layout, and freed once.
+            Owner::Heap => unsafe { dealloc(self.start.as_ptr(), heap_layout(self.len)) },
+            #[cfg(all(target_os = "linux", not(pool_portable)))]
+            Owner::Mapping(_) => {}
+        }
+    }
+}
+
+fn heap_layout(len: usize) -> Layout {
+    Layout::from_size_align(len.max(PAGE), PAGE).expect("regions are a few MiB")
+}
+
+/// Copies memory that another process may be writing.
+///
+/// # Safety
+/// `from` is readable and `to` writable for `len` bytes, and they do not overlap.
+#[cfg(all(target_arch = "x86_64", not(miri)))]
+unsafe fn copy_once(from: *const u8, to: *mut u8, len: usize) {
+    // SAFETY: the caller's promise. Inside of `asm!` a concurrent writer is no data race of the language, and each byte is
+    // read once, at the speed of memcpy.
+    unsafe {
+        std::arch::asm!(
+            "rep movsb",
+            inout("rcx") len => _, inout("rsi") from => _, inout("rdi") to => _,
+            options(nostack, preserves_flags)
+        );
+    }
+}
+
+/// Copies memory that another process may be writing.
+///
+/// # Safety
+/// `from` is readable and `to` writable for `len` bytes, and they do not overlap.
+#[cfg(not(all(target_arch = "x86_64", not(miri))))]
+unsafe fn copy_once(from: *const u8, to: *mut u8, len: usize) {
+    let words = if from.addr() % 8 == 0 && to.addr() % 8 == 0 { len / 8 } else { 0 };
+    for index in 0..words {
+        // SAFETY: within `len`, and both are aligned, as was just seen.
+        unsafe { to.cast::<u64>().add(index).write(from.cast::<u64>().add(index).read_volatile()) };
+    }
+    for index in words * 8..len {
+        // SAFETY: within `len`.
+        unsafe { to.add(index).write(from.add(index).read_volatile()) };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_come_out_as_they_went_in_and_never_from_beyond_the_end() {
+        let region = Region::heap(10_000);
+        let bytes: Vec<u8> = (0..=255).cycle().take(5_003).collect();
+        region.copy_in(4_997, &bytes);
+        let mut copy = vec![7];
+        assert!(region.copy_out(4_997, 5_003, &mut copy));
+        assert_eq!(copy[1..], bytes);
+        for (offset, len) in [(4_998, 5_003), (10_001, 0), (usize::MAX, 1), (1, usize::MAX)] {
+            assert!(!region.copy_out(offset, len, &mut copy), "{len} bytes at {offset}");
+        }
+        assert_eq!(copy.len(), 5_004);
+    }
+}

@@ -1,0 +1,377 @@
+//! The worker's end of the slots: wait for the next frame, hand it to whoever runs it, publish what comes of it.
+//!
+//! The worker walks the ring in order and trusts its parent, whose requests it cannot write.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use super::arena::{Arena, Block};
+use super::layout::{ARENA_MAX, SLOTS, outcome, request};
+use super::ledger::lap_of;
+use super::parent::Memory;
+use super::record::{MAX_POINTER, Record};
+use super::word::{self, Word};
+use crate::backend::Job;
+use crate::frame::Body;
+use crate::sync::{AtomicU64, Ordering};
+
+/// The most that is set aside for the outcomes of one frame of several items.
+const STREAM_MAX: usize = 128 * 1024;
+
+/// How many outcomes of one frame may have memory of their own. The rest of the frame is then given back, so that what is
+/// under way at any time stays bounded.
+pub(crate) const LARGE_A_FRAME: usize = 64;
+
+/// What the worker's end needs of the world.
+pub(crate) trait WorkerSide {
+    /// Sleeps while the word's upper half is that of `seen`. May return early.
+    fn sleep(&self, word: &AtomicU64, seen: Word);
+    /// Rings the manager's doorbell.
+    fn ring(&self);
+    /// Makes sure that a range of the outcome memory is there.
+    fn commit(&self, offset: u64, len: u64) -> bool;
+    /// The payload that the parent sent under this number. Those with lower numbers are not asked for any more.
+    fn take_large(&mut self, id: u64) -> TakenLarge;
+    /// Sends an outcome in memory of its own.
+    ///
+    /// # Errors
+    /// The system's error number.
+    fn send_large(&mut self, id: u64, bytes: &[u8]) -> Result<(), i32>;
+}
+
+/// How [`WorkerSide::take_large`] went.
+pub(crate) enum TakenLarge {
+    Taken(Body),
+    /// It came, but this process has no room for it: the system's error number.
+    Failed(i32),
+    /// The parent is gone, or breaks the protocol.
+    Gone,
+}
+
+/// Tells a worker that its link was closed; shared with whoever learns of that first.
+#[derive(Debug)]
+pub(crate) struct Closing {
+    closing: AtomicBool,
+    memory: Arc<Memory>,
+}
+
+impl Closing {
+    pub(crate) fn new(memory: Arc<Memory>) -> Arc<Self> {
+        Arc::new(Self { closing: AtomicBool::new(false), memory })
+    }
+
+    /// Makes the worker end once it has run what was posted. `wake` wakes the sleeper of a word.
+    pub(crate) fn close(&self, wake: impl Fn(&AtomicU64)) {
+        self.closing.store(true, Ordering::SeqCst);
+        for slot in 0..SLOTS {
+            let word = self.memory.outcome.word(outcome::word(slot));
+            if word::rouse(word) {
+                wake(word);
+            }
+        }
+    }
+
+    fn is_closing(&self) -> bool {
+        self.closing.load(Ordering::SeqCst)
+    }
+}
+
+/// The worker's end.
+pub(crate) struct WorkerEnd<S> {
+    memory: Arc<Memory>,
+    closing: Arc<Closing>,
+    side: S,
+    /// The sequence number of the frame that it runs or waits for.
+    sequence: u64,
+    arena: Arena,
+    /// What the outcomes of each slot occupy, until the parent has taken them.
+    held: Vec<Vec<Block>>,
+}
+
+impl<S: WorkerSide> WorkerEnd<S> {
+    pub(crate) fn new(memory: Arc<Memory>, closing: Arc<Closing>, side: S) -> Self {
+        let arena = Arena::new(outcome::ARENA as u64..outcome::SIZE as u64);
+        let held = std::iter::repeat_with(Vec::new).take(SLOTS).collect();
+        Self { memory, closing, side, sequence: 0, arena, held }
+    }
+
+    pub(crate) fn side(&mut self) -> &mut S {
+        &mut self.side
+    }
+
+    /// Runs frames until the link is closed and nothing is posted.
+    pub(crate) fn serve(&mut self, work: &mut dyn FnMut(&mut dyn Job)) {
+        while self.await_frame() {
+            self.release(self.slot());
+            let mut job = SlotJob::new(self);
+            match job.open() {
+                Opened::Ready => work(&mut job),
+                Opened::Failed(errno) => job.fail(errno),
+                Opened::Recalled => {}
+                Opened::Gone => return,
+            }
+            job.leave();
+            self.sequence += 1;
+        }
+    }
+
+    /// False: the link is closed and all was run.
+    fn await_frame(&self) -> bool {
+        let memory = Arc::clone(&self.memory);
+        let word = memory.outcome.word(outcome::word(self.slot()));
+        let lap = lap_of(self.sequence);
+        loop {
+            let closing = self.closing.is_closing();
+            let seen = Word::load(word);
+            if seen.lap() == lap {
+                return true;
+            }
+            if closing {
+                return false;
+            }
+            if let Some(sleeping) = word::announce_sleep(word, seen)
+                && !self.closing.is_closing()
+            {
+                self.side.sleep(word, sleeping);
+            }
+        }
+    }
+
+    fn slot(&self) -> usize {
+        (self.sequence % SLOTS as u64) as usize
+    }
+
+    /// Frees what the outcomes of a slot's former lap occupied: the parent has taken them, or would not have posted.
+    fn release(&mut self, slot: usize) {
+        for block in self.held[slot].drain(..) {
+            self.arena.give(block);
+        }
+    }
+
+    /// Takes arena memory for the current slot, looking for collected slots where there is none.
+    fn take(&mut self, len: usize) -> Option<(usize, usize)> {
+        let block = self.try_take(len).or_else(|| {
+            self.release_collected();
+            self.try_take(len)
+        })?;
+        let offset = block.offset();
+        let slot = self.slot();
+        self.held[slot].push(block);
+        Some((offset, len))
+    }
+
+    fn try_take(&mut self, len: usize) -> Option<Block> {
+        let side = &self.side;
+        self.arena.take(len as u64, |offset, len| side.commit(offset, len))
+    }
+
+    fn release_collected(&mut self) {
+        for back in 1..SLOTS as u64 {
+            let Some(sequence) = self.sequence.checked_sub(back) else { return };
+            let slot = (sequence % SLOTS as u64) as usize;
+            let collected = self.memory.request.word(request::slot(slot) + request::COLLECTED);
+            if collected.load(Ordering::Acquire) == lap_of(sequence) {
+                self.release(slot);
+            }
+        }
+    }
+}
+
+/// One frame in the worker's hands.
+struct SlotJob<'a, S> {
+    end: &'a mut WorkerEnd<S>,
+    memory: Arc<Memory>,
+    payload: Payload,
+    first: u32,
+    items: u32,
+    /// Where its outcomes go, chosen before the first is published.
+    stream: Option<(usize, usize)>,
+    written: usize,
+    hold: Hold,
+    /// How many outcomes have memory of their own.
+    large: usize,
+    /// The record that is being made; kept for its memory.
+    record: Vec<u8>,
+}
+
+/// Whether the request is surely there: the parent leaves it alone until the frame is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Hold {
+    /// Nothing was claimed: the frame is not over before it is left.
+    Fresh,
+    /// An item is claimed and not published, which keeps the frame open.
+    Claimed,
+    /// All claimed items are published. The parent may recall the others, and use the memory again.
+    Published,
+}
+
+/// Where the request is.
+enum Payload {
+    Region { offset: usize, len: usize },
+    Body(Body),
+}
+
+/// How a frame was received.
+enum Opened {
+    Ready,
+    /// It was recalled before anything of it was claimed.
+    Recalled,
+    /// Its payload found no room in this process.
+    Failed(i32),
+    /// Its payload never came.
+    Gone,
+}
+
+impl<'a, S: WorkerSide> SlotJob<'a, S> {
+    fn new(end: &'a mut WorkerEnd<S>) -> Self {
+        let memory = Arc::clone(&end.memory);
+        let payload = Payload::Region { offset: 0, len: 0 };
+        let (stream, written, large, record) = (None, 0, 0, Vec::new());
+        Self { end, memory, payload, first: 0, items: 0, stream, written, hold: Hold::Fresh, large, record }
+    }
+
+    fn open(&mut self) -> Opened {
+        let header = request::slot(self.end.slot());
+        let memory = Arc::clone(&self.memory);
+        let field = |field: usize| memory.request.word(header + field).load(Ordering::Relaxed);
+        self.items = Word::load(self.word()).end();
+        self.first = field(request::FIRST) as u32;
+        let large = field(request::KIND) == request::KIND_LARGE;
+        if self.items == 0 {
+            // What was sent for it is taken off the channel, which would fill up otherwise.
+            let gone = large && matches!(self.end.side.take_large(field(request::PLACE)), TakenLarge::Gone);
+            return if gone { Opened::Gone } else { Opened::Recalled };
+        }
+        let (place, len) = (field(request::PLACE), field(request::LEN) as usize);
+        self.payload = match field(request::KIND) {
+            request::KIND_INLINE => Payload::Region { offset: header + request::HEADER, len },
+            request::KIND_ARENA => Payload::Region { offset: place as usize, len },
+            _ => match self.end.side.take_large(place) {
+                TakenLarge::Taken(body) => Payload::Body(body),
+                TakenLarge::Failed(errno) => {
+                    self.payload = Payload::Region { offset: 0, len };
+                    return Opened::Failed(errno);
+                }
+                TakenLarge::Gone => return Opened::Gone,
+            },
+        };
+        Opened::Ready
+    }
+
+    /// Ends every item of a frame whose payload found no room here.
+    fn fail(&mut self, errno: i32) {
+        let size = match &self.payload {
+            Payload::Region { len, .. } => *len as u64,
+            Payload::Body(body) => body.len() as u64,
+        };
+        while self.claim().is_some() {
+            self.record.clear();
+            Record::Failed { size, errno }.write(&mut self.record);
+            self.publish_record();
+        }
+    }
+
+    fn word(&self) -> &AtomicU64 {
+        self.memory.outcome.word(outcome::word(self.end.slot()))
+    }
+
+    fn lap(&self) -> u64 {
+        lap_of(self.end.sequence)
+    }
+
+    /// Gives back what nobody claimed, tells the manager, and goes on. It also hears of a frame that was recalled whole:
+    /// there is a free slot for those who were told that the link is full.
+    fn leave(self) {
+        word::decline(self.word(), self.lap());
+        word::pass(self.word(), self.lap());
+        if word::take_armed(self.memory.outcome.word(outcome::ARMED)) {
+            self.end.side.ring();
+        }
+    }
+
+    /// Where outcomes go: the slot's own area, or a larger one for a frame of many items.
+    fn stream(&mut self) -> (usize, usize) {
+        if let Some(stream) = self.stream {
+            return stream;
+        }
+        let area = outcome::area(self.end.slot());
+        let wanted = (self.items as usize).saturating_mul(24).min(STREAM_MAX);
+        let larger = if wanted > outcome::INLINE { self.end.take(wanted) } else { None };
+        let stream = larger.unwrap_or((area + outcome::HEADER, outcome::INLINE));
+        let set = |field: usize, value: usize| {
+            self.memory.outcome.word(area + field).store(value as u64, Ordering::Relaxed);
+        };
+        set(outcome::STREAM, stream.0);
+        set(outcome::STREAM_LEN, stream.1);
+        self.stream = Some(stream);
+        stream
+    }
+
+    /// Makes the record of an outcome, putting its bytes where there is room for them.
+    fn write_record(&mut self, bytes: &[u8], room: usize) {
+        self.record.clear();
+        let record = if Record::inline_size(bytes.len()) <= room {
+            Record::Inline(bytes)
+        } else if let Some((offset, _)) = self.arena_for(bytes.len()) {
+            self.memory.outcome.copy_in(offset, bytes);
+            Record::Arena { offset: offset as u64, len: bytes.len() as u64 }
+        } else {
+            let id = self.end.sequence << 16 | u64::from(Word::load(self.word()).done());
+            let len = bytes.len() as u64;
+            self.large += 1;
+            match self.end.side.send_large(id, bytes) {
+                Ok(()) => Record::Large { id, len },
+                Err(errno) => Record::Failed { size: len, errno },
+            }
+        };
+        record.write(&mut self.record);
+    }
+
+    /// Puts the record into the stream, then says so.
+    fn publish_record(&mut self) {
+        let (offset, _) = self.stream();
+        self.memory.outcome.copy_in(offset + self.written, &self.record);
+        self.written += self.record.len();
+        let area = outcome::area(self.end.slot());
+        self.memory.outcome.word(area + outcome::WRITTEN).store(self.written as u64, Ordering::Relaxed);
+        self.hold = Hold::Published;
+        word::publish(self.word());
+    }
+
+    fn arena_for(&mut self, len: usize) -> Option<(usize, usize)> {
+        if len <= ARENA_MAX { self.end.take(len) } else { None }
+    }
+}
+
+impl<S: WorkerSide> Job for SlotJob<'_, S> {
+    fn request(&self) -> &[u8] {
+        match &self.payload {
+            Payload::Body(body) => body.as_slice(),
+            Payload::Region { .. } if self.hold == Hold::Published => &[],
+            Payload::Region { offset, len } => {
+                // SAFETY: the parent writes this range before it posts the frame and leaves it alone until the frame is
+                // over, which it is not while `hold` says so; to publish takes `&mut self`, which ends the borrow. The
+                // worker itself has no writable mapping of it.
+                let bytes = unsafe { self.memory.request.borrow(*offset, *len) };
+                bytes.expect("the parent keeps to the layout")
+            }
+        }
+    }
+
+    fn claim(&mut self) -> Option<u32> {
+        let full = self.stream.is_some_and(|(_, len)| len - self.written < MAX_POINTER);
+        if full || self.large >= LARGE_A_FRAME {
+            word::decline(self.word(), self.lap());
+            return None;
+        }
+        let item = word::claim(self.word(), self.lap())?;
+        self.hold = Hold::Claimed;
+        Some(self.first + item)
+    }
+
+    fn publish(&mut self, bytes: &[u8]) {
+        let (_, len) = self.stream();
+        self.write_record(bytes, len - self.written);
+        self.publish_record();
+    }
+}

@@ -1,0 +1,146 @@
+//! The thread in a child that watches its parent: dead, and the child ends; closed, and the child is told.
+//!
+//! What holds: the parent's death is seen by its pidfd, whoever else may hold the channel; the thread sleeps in one
+//! poll(2) until then, and is there before the child waits for anything. What never happens here: a read from the
+//! channel, or code of a task.
+
+use std::io;
+use std::num::NonZeroU32;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::io::Errno;
+use rustix::process::{Pid, PidfdFlags, Signal};
+
+use crate::high_fd::move_high;
+use crate::signals;
+
+/// Enough for a poll and a callback that sets a flag.
+const STACK_BYTES: usize = 64 * 1024;
+
+/// The process that started this one.
+#[derive(Debug)]
+pub(crate) struct Parent(OwnedFd);
+
+impl Parent {
+    /// Opens the parent's pidfd, or ends this process if it is gone.
+    ///
+    /// Opened first and compared afterwards: while it is our parent its number cannot be another process's.
+    ///
+    /// # Errors
+    /// It lives, but is not the parent: a program in between forked, rather than become the child by exec. Such a child
+    /// could neither be killed nor told from the wrapper's own end. Going on as an ordinary program might start the
+    /// next pool, so this is an error.
+    pub(crate) fn find(number: NonZeroU32) -> io::Result<Self> {
+        let pid = i32::try_from(number.get()).ok().and_then(Pid::from_raw).ok_or(Errno::INVAL)?;
+        let parent = match rustix::process::pidfd_open(pid, PidfdFlags::empty()) {
+            Ok(pidfd) => Self(move_high(pidfd.as_fd())?),
+            Err(Errno::SRCH) => end_with_parent(),
+            Err(errno) => return Err(errno.into()),
+        };
+        let actual = rustix::process::getppid();
+        if actual == Some(pid) {
+            return Ok(parent);
+        }
+        if parent.is_gone()? {
+            end_with_parent();
+        }
+        let actual = Pid::as_raw(actual);
+        Err(io::Error::other(format!("process {number} started this worker through a program, {actual}, that forks")))
+    }
+
+    /// Whether it has ended.
+    fn is_gone(&self) -> io::Result<bool> {
+        let mut fds = [PollFd::new(&self.0, PollFlags::IN)];
+        Ok(rustix::io::retry_on_intr(|| rustix::event::poll(&mut fds, Some(&Timespec::default())))? > 0)
+    }
+}
+
+/// What the watcher and the child have in common.
+#[derive(Debug)]
+pub(crate) struct Watch(Mutex<Channel>);
+
+/// The channel, as the watcher sees it.
+enum Channel {
+    /// Open, and nobody asked to be told.
+    Open,
+    /// Open; this is to be called when it closes.
+    Awaited(Box<dyn FnOnce() + Send>),
+    /// Closed by the parent. Final.
+    Closed,
+}
+
+impl std::fmt::Debug for Channel {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Open => "Open",
+            Self::Awaited(_) => "Awaited",
+            Self::Closed => "Closed",
+        })
+    }
+}
+
+impl Watch {
+    /// Leaves a callback, or runs it now if the channel is closed already.
+    pub(crate) fn register(&self, on_close: Box<dyn FnOnce() + Send>) {
+        let mut channel = self.0.lock();
+        if matches!(*channel, Channel::Closed) {
+            drop(channel);
+            on_close();
+        } else {
+            *channel = Channel::Awaited(on_close);
+        }
+    }
+
+    /// Notes the closing and tells whoever asked to be told.
+    fn close(&self) {
+        let before = std::mem::replace(&mut *self.0.lock(), Channel::Closed);
+        if let Channel::Awaited(on_close) = before {
+            on_close();
+        }
+    }
+}
+
+/// Starts the thread. It has a descriptor of its own for the channel: no number that the child might close and reuse.
+pub(crate) fn start(parent: Parent, control: BorrowedFd<'_>) -> io::Result<Arc<Watch>> {
+    let control = move_high(control)?;
+    let watch = Arc::new(Watch(Mutex::new(Channel::Open)));
+    let shared = Arc::clone(&watch);
+    let thread = std::thread::Builder::new().name("pool-watcher".to_owned()).stack_size(STACK_BYTES);
+    signals::with_all_blocked(|| thread.spawn(move || run(&parent, control, &shared)))??;
+    Ok(watch)
+}
+
+/// Ends this process because its parent is no more, and with it what stayed in the group that it leads. No exit
+/// handlers: there is nobody left to hear of it.
+pub(crate) fn end_with_parent() -> ! {
+    if rustix::process::getpgrp() == rustix::process::getpid() {
+        let _killed = rustix::process::kill_current_process_group(Signal::KILL);
+    }
+    // SAFETY: ends the process at once, whatever its other threads are doing.
+    unsafe { libc::_exit(1) }
+}
+
+/// The thread: waits for the closing, and then only for the parent's end.
+fn run(parent: &Parent, control: OwnedFd, watch: &Watch) {
+    loop {
+        let mut fds = [PollFd::new(&parent.0, PollFlags::IN), PollFd::new(&control, PollFlags::RDHUP)];
+        if rustix::io::retry_on_intr(|| rustix::event::poll(&mut fds, None)).is_err() {
+            // For want of kernel memory. Without a watcher the child could stay for ever.
+            end_with_parent();
+        }
+        if !fds[0].revents().is_empty() {
+            end_with_parent();
+        }
+        if !fds[1].revents().is_empty() {
+            break;
+        }
+    }
+    drop(control);
+    watch.close();
+    let mut fds = [PollFd::new(&parent.0, PollFlags::IN)];
+    let _ended = rustix::io::retry_on_intr(|| rustix::event::poll(&mut fds, None));
+    end_with_parent();
+}
