@@ -1,0 +1,13 @@
+//! Every way in which something here can fail, one type an operation.
+//!
+//! A [`TaskError`] is what a future holds instead of a value. It is cheap to clone, crosses threads, and names what it is
+//! about: the task, the worker's pid, the size. It never stands for two things that a caller would treat differently.
+
+mod pool;
+mod remote;
+mod task;
+
+pub use self::pool::{Broken, PoolError, StartFailure, SubmitError};
+pub use self::remote::RemoteError;
+pub(crate) use self::task::refused;
+pub use self::task::{CodecError, Coded, NoMemory, NotFound, Panic, TaskError, TimedOut, WaitTimedOut, WorkerDied};

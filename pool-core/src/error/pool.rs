@@ -1,0 +1,206 @@
+//! Why a pool, or a worker of it, or a submit, was not to be had.
+
+use std::error::Error;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use pool_ipc::{ExitCause, OpenError, StartError};
+
+use crate::error::{CodecError, NoMemory, RemoteError};
+
+/// Why a pool can run nothing any more.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Broken {
+    /// No worker could be started, and none was left.
+    Start(Arc<StartFailure>),
+    /// The initializer failed in a worker.
+    Initializer {
+        /// The worker process.
+        pid: u32,
+        /// What it failed with.
+        error: RemoteError,
+    },
+    /// A thread of the pool panicked. This is a bug of ours.
+    Internal {
+        /// Which thread.
+        thread: String,
+        /// What it said.
+        message: String,
+    },
+}
+
+impl fmt::Display for Broken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Start(failure) => write!(f, "the pool is broken: a worker could not be started: {failure}"),
+            Self::Initializer { pid, error } => {
+                write!(f, "the pool is broken: the initializer failed in worker {pid}: {error}")
+            }
+            Self::Internal { thread, message } => {
+                write!(f, "the pool is broken: its thread {thread} panicked, which is a bug of the pool: {message}")
+            }
+        }
+    }
+}
+
+impl Error for Broken {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Start(failure) => Some(&**failure),
+            Self::Initializer { error, .. } => Some(error),
+            Self::Internal { .. } => None,
+        }
+    }
+}
+
+/// Why a worker did not come up.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum StartFailure {
+    /// The system did not start it.
+    System(StartError),
+    /// It ended before it said hello.
+    EndedEarly {
+        /// Its pid.
+        pid: u32,
+        /// How it ended.
+        cause: ExitCause,
+    },
+    /// It did not say hello in time.
+    NoHello {
+        /// Its pid.
+        pid: u32,
+        /// The time that it had.
+        limit: Duration,
+    },
+    /// It is another build, or another program, and does not have the same tasks.
+    OtherBuild {
+        /// Its pid.
+        pid: u32,
+    },
+    /// Its greeting made no sense.
+    Garbled {
+        /// Its pid.
+        pid: u32,
+    },
+}
+
+impl fmt::Display for StartFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::System(error) => error.fmt(f),
+            Self::EndedEarly { pid, cause } => {
+                write!(f, "process {pid} ended before it said hello ({cause}); ")?;
+                f.write_str("does its main call pool_core::init() first, before anything that may exit?")
+            }
+            Self::NoHello { pid, limit } => {
+                write!(f, "process {pid} did not say hello within {limit:?}; ")?;
+                f.write_str("does its main call pool_core::init() first, before anything that may block?")
+            }
+            Self::OtherBuild { pid } => {
+                write!(f, "process {pid} runs another build than this one and cannot be sent its tasks")
+            }
+            Self::Garbled { pid } => write!(f, "process {pid} sent a greeting that makes no sense"),
+        }
+    }
+}
+
+impl Error for StartFailure {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::System(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+/// Why a task was not accepted. Nothing was queued, and nothing else is affected.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum SubmitError {
+    /// The pool was shut down.
+    ShutDown,
+    /// The pool is broken.
+    Broken(Arc<Broken>),
+    /// The arguments could not be encoded.
+    Encode(Arc<CodecError>),
+    /// The arguments did not fit into memory.
+    NoMemory(NoMemory),
+    /// The pool that the [`Handle`](crate::Handle) belonged to is gone.
+    Gone,
+    /// The process was forked, and the pool is the other process's.
+    Forked,
+    /// An option makes no sense: its name and what is allowed.
+    Option {
+        /// Which.
+        name: &'static str,
+        /// What is allowed.
+        allowed: &'static str,
+    },
+}
+
+impl fmt::Display for SubmitError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ShutDown => f.write_str("cannot submit after shutdown"),
+            Self::Broken(broken) => broken.fmt(f),
+            Self::Encode(codec) => codec.fmt(f),
+            Self::NoMemory(memory) => memory.fmt(f),
+            Self::Gone => f.write_str("the pool is gone"),
+            Self::Forked => f.write_str("the pool belongs to the process that this one was forked from"),
+            Self::Option { name, allowed } => write!(f, "{name} must be {allowed}"),
+        }
+    }
+}
+
+impl Error for SubmitError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Broken(broken) => broken.source(),
+            _ => None,
+        }
+    }
+}
+
+/// Why a pool was not made.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum PoolError {
+    /// `max_workers` was 0.
+    ZeroWorkers,
+    /// The backend could not be opened.
+    Backend(OpenError),
+    /// A thread could not be started.
+    Thread {
+        /// Which.
+        name: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The initializer's arguments could not be encoded.
+    Initializer(Arc<CodecError>),
+}
+
+impl fmt::Display for PoolError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ZeroWorkers => f.write_str("max_workers must be at least 1"),
+            Self::Backend(error) => write!(f, "the backend could not be opened: {error}"),
+            Self::Thread { name, source } => write!(f, "thread {name} could not be started: {source}"),
+            Self::Initializer(codec) => write!(f, "the initializer cannot be sent: {codec}"),
+        }
+    }
+}
+
+impl Error for PoolError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::ZeroWorkers => None,
+            Self::Backend(error) => Some(error),
+            Self::Thread { source, .. } => Some(source),
+            Self::Initializer(codec) => Some(&**codec),
+        }
+    }
+}

@@ -1,0 +1,320 @@
+//! What a future holds instead of a value, and the accounts in it.
+
+use std::error::Error;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use pool_ipc::{Corrupt, ExitCause, RefusedWhy};
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Broken, SubmitError};
+
+/// Why a future has no value.
+///
+/// ```
+/// use pool_core::{ProcessPoolExecutor, TaskError};
+///
+/// fn divide(a: u32, b: u32) -> u32 {
+///     a / b
+/// }
+///
+/// let pool = ProcessPoolExecutor::new(1)?;
+/// match pool.submit(divide, (1, 0))?.result() {
+///     Err(TaskError::Panicked(panic)) => assert!(panic.message.contains("divide by zero")),
+///     other => panic!("{other:?}"),
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum TaskError {
+    /// The task panicked. Its worker goes on.
+    Panicked(Arc<Panic>),
+    /// The worker process ended while it ran this task.
+    WorkerDied(Arc<WorkerDied>),
+    /// The task was stopped because it ran past its limit.
+    TimedOut(TimedOut),
+    /// The wait for the result ended before there was one. The task goes on.
+    WaitTimedOut(WaitTimedOut),
+    /// The task was cancelled before it started.
+    Cancelled,
+    /// The worker's executable has no such task.
+    NotFound(NotFound),
+    /// A value could not be encoded.
+    Encode(Arc<CodecError>),
+    /// Bytes could not be decoded.
+    Decode(Arc<CodecError>),
+    /// The value has been taken by [`Future::into_result`](crate::Future::into_result), or is otherwise not to be had
+    /// again.
+    Taken,
+    /// The arguments or the result did not fit into memory.
+    NoMemory(NoMemory),
+    /// The pool is broken: no worker can be started, an initializer failed, or a part of the pool panicked.
+    Broken(Arc<Broken>),
+    /// The pool was shut down before the task could run.
+    ShutDown,
+    /// Waiting here would wait for oneself: a callback runs on the manager's thread and must not block on a future that
+    /// is not done.
+    WouldDeadlock,
+    /// The [`Completer`](crate::Completer) was dropped without a result.
+    Abandoned,
+    /// The process was forked, and the pool is the other process's.
+    Forked,
+}
+
+impl fmt::Display for TaskError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Panicked(panic) => panic.fmt(f),
+            Self::WorkerDied(died) => died.fmt(f),
+            Self::TimedOut(late) => late.fmt(f),
+            Self::WaitTimedOut(wait) => wait.fmt(f),
+            Self::Cancelled => f.write_str("the task was cancelled"),
+            Self::NotFound(not_found) => not_found.fmt(f),
+            Self::Encode(codec) | Self::Decode(codec) => codec.fmt(f),
+            Self::Taken => f.write_str("the result has been taken already"),
+            Self::NoMemory(memory) => memory.fmt(f),
+            Self::Broken(broken) => broken.fmt(f),
+            Self::ShutDown => f.write_str("the pool was shut down before the task could run"),
+            Self::WouldDeadlock => f.write_str("waiting for a future on the manager's thread would wait for ever"),
+            Self::Abandoned => f.write_str("the future was abandoned: nobody is left to complete it"),
+            Self::Forked => f.write_str("the pool belongs to the process that this one was forked from"),
+        }
+    }
+}
+
+impl Error for TaskError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Broken(broken) => broken.source(),
+            _ => None,
+        }
+    }
+}
+
+/// A task's panic, as its worker saw it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Panic {
+    /// The task's name.
+    pub task: String,
+    /// The panic's message, or a note that its payload was no string.
+    pub message: String,
+    /// `file:line:column`, where known.
+    pub location: Option<String>,
+    /// The stack, where `RUST_BACKTRACE` asks for one.
+    pub backtrace: Option<String>,
+    /// The thread that panicked.
+    pub thread: String,
+    /// The worker process.
+    pub pid: u32,
+}
+
+impl Panic {
+    /// A panic of a task, for who implements an executor.
+    pub fn new(task: impl Into<String>, message: impl Into<String>) -> Self {
+        let (task, message) = (task.into(), message.into());
+        let thread = "MainThread".to_owned();
+        Self { task, message, location: None, backtrace: None, thread, pid: std::process::id() }
+    }
+}
+
+impl fmt::Display for Panic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "task {} panicked", self.task)?;
+        if let Some(location) = &self.location {
+            write!(f, " at {location}")?;
+        }
+        write!(f, " (worker {}, thread {}): {}", self.pid, self.thread, self.message)?;
+        match &self.backtrace {
+            Some(backtrace) => write!(f, "\n{backtrace}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The death of a worker with a task in its hands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct WorkerDied {
+    /// The task that it ran, and that is blamed.
+    pub task: String,
+    /// The worker process.
+    pub pid: u32,
+    /// How it ended.
+    pub cause: ExitCause,
+    /// Set when the worker was stopped because it broke the protocol.
+    pub corrupt: Option<Corrupt>,
+}
+
+impl WorkerDied {
+    pub(crate) fn new(task: impl Into<String>, pid: u32, cause: ExitCause, corrupt: Option<Corrupt>) -> Self {
+        Self { task: task.into(), pid, cause, corrupt }
+    }
+}
+
+impl fmt::Display for WorkerDied {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "worker {} died while it ran task {}: {}", self.pid, self.task, self.cause)?;
+        match &self.corrupt {
+            Some(corrupt) => write!(f, " (stopped by the pool: {corrupt})"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// A task that was stopped at its limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TimedOut {
+    /// The limit.
+    pub limit: Duration,
+}
+
+impl fmt::Display for TimedOut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the task was stopped at its limit of {:?}", self.limit)
+    }
+}
+
+/// A wait that ended before its future.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct WaitTimedOut {
+    /// How long the wait was allowed to last.
+    pub limit: Duration,
+}
+
+impl WaitTimedOut {
+    pub(crate) fn new(limit: Duration) -> Self {
+        Self { limit }
+    }
+}
+
+impl fmt::Display for WaitTimedOut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "no result within {:?}; the task goes on", self.limit)
+    }
+}
+
+/// A task that the worker's executable does not have.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct NotFound {
+    /// What was asked for.
+    pub task: String,
+    /// The worker process.
+    pub pid: u32,
+}
+
+impl NotFound {
+    pub(crate) fn new(task: impl Into<String>, pid: u32) -> Self {
+        Self { task: task.into(), pid }
+    }
+}
+
+impl fmt::Display for NotFound {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "worker {} has no task {}: its executable is not the one that submitted it", self.pid, self.task)
+    }
+}
+
+/// A value that could not be encoded, or bytes that could not be decoded.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct CodecError {
+    /// The task concerned.
+    pub task: String,
+    /// Which of its values.
+    pub what: Coded,
+    /// The Rust type.
+    pub type_name: String,
+    /// What the codec said.
+    pub reason: String,
+}
+
+impl CodecError {
+    pub(crate) fn new(task: &str, what: Coded, type_name: &str, reason: impl fmt::Display) -> Self {
+        let (task, type_name, reason) = (task.to_owned(), type_name.to_owned(), reason.to_string());
+        Self { task, what, type_name, reason }
+    }
+}
+
+/// Which value a [`CodecError`] is about, and where it happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum Coded {
+    /// The arguments, in the caller.
+    ArgumentsInCaller,
+    /// The arguments, in the worker.
+    ArgumentsInWorker,
+    /// The result, in the worker.
+    ResultInWorker,
+    /// The result, in the caller.
+    ResultInCaller,
+}
+
+impl fmt::Display for CodecError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (what, verb) = match self.what {
+            Coded::ArgumentsInCaller => ("arguments", "encoded"),
+            Coded::ArgumentsInWorker => ("arguments", "decoded by the worker"),
+            Coded::ResultInWorker => ("result", "encoded by the worker"),
+            Coded::ResultInCaller => ("result", "decoded"),
+        };
+        let Self { task, type_name, reason, .. } = self;
+        write!(f, "the {what} of task {task} could not be {verb}: type {type_name}: {reason}")?;
+        f.write_str(
+            " (the codec is not self-describing: serde's flatten, untagged, skip_serializing_if and serde_json::Value \
+             do not work with it; wrap such a value in pool_core::Json or send it as text)",
+        )
+    }
+}
+
+impl Error for CodecError {}
+
+/// Arguments or a result that did not fit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct NoMemory {
+    /// The task concerned.
+    pub task: String,
+    /// The size in bytes that was asked for.
+    pub size: u64,
+    /// The system's error number.
+    pub errno: i32,
+}
+
+impl NoMemory {
+    pub(crate) fn new(task: impl Into<String>, size: u64, errno: i32) -> Self {
+        Self { task: task.into(), size, errno }
+    }
+}
+
+impl fmt::Display for NoMemory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { task, size, errno } = self;
+        write!(f, "no room for {size} bytes of task {task}: {}", std::io::Error::from_raw_os_error(*errno))
+    }
+}
+
+impl From<SubmitError> for TaskError {
+    fn from(error: SubmitError) -> Self {
+        match error {
+            SubmitError::ShutDown | SubmitError::Gone | SubmitError::Option { .. } => Self::ShutDown,
+            SubmitError::Broken(broken) => Self::Broken(broken),
+            SubmitError::Encode(codec) => Self::Encode(codec),
+            SubmitError::NoMemory(memory) => Self::NoMemory(memory),
+            SubmitError::Forked => Self::Forked,
+        }
+    }
+}
+
+/// A refusal of a link, in the words of the task that it hit.
+pub(crate) fn refused(task: &str, why: &RefusedWhy) -> TaskError {
+    match *why {
+        RefusedWhy::NoMemory { size, errno } => TaskError::NoMemory(NoMemory::new(task, size, errno)),
+        _ => TaskError::ShutDown,
+    }
+}

@@ -1,0 +1,178 @@
+//! Makes pools.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use pool_ipc::{Backend, HELLO_TIMEOUT, SharedMemory, StartOrder, WorkerCommand};
+
+use crate::error::{CodecError, Coded, PoolError};
+use crate::executor::{ProcessPoolExecutor, exit_guard};
+use crate::manager::{Limits, Pool, Recruiter, Threads};
+use crate::task::{self, Arguments, EncodeFailure, Initializer};
+use crate::wire::{Boot, encode_single};
+
+/// Sets up a pool. Made by [`ProcessPoolExecutor::builder`].
+///
+/// ```
+/// use pool_core::{InProcess, ProcessPoolExecutor};
+///
+/// // In a test, without any process.
+/// let pool = ProcessPoolExecutor::builder().max_workers(2).backend(InProcess::new()).build()?;
+/// assert_eq!(pool.submit(|n: u32| n + 1, (1,))?.result()?, 2);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+#[must_use = "a builder does nothing before build()"]
+pub struct Builder {
+    max_workers: Option<usize>,
+    backend: Arc<dyn Backend>,
+    initializer: Option<Result<Vec<u8>, Arc<CodecError>>>,
+    command: WorkerCommand,
+    name: Option<String>,
+    hello: Duration,
+}
+
+impl Builder {
+    pub(super) fn new() -> Self {
+        Self {
+            max_workers: None,
+            backend: Arc::new(SharedMemory::new()),
+            initializer: None,
+            command: WorkerCommand::default(),
+            name: None,
+            hello: HELLO_TIMEOUT,
+        }
+    }
+
+    /// The most workers at a time, at least 1. By default what this process may use in parallel, its CPU affinity and
+    /// cgroup quota minded.
+    pub fn max_workers(mut self, max_workers: usize) -> Self {
+        self.max_workers = Some(max_workers);
+        self
+    }
+
+    /// What runs the workers: [`SharedMemory`] by default.
+    pub fn backend(mut self, backend: impl Backend + 'static) -> Self {
+        self.backend = Arc::new(backend);
+        self
+    }
+
+    /// Runs in each worker before its first task, and may return a `Result<(), E>`. One that fails breaks the pool: what is
+    /// pending fails with its error inside, and so does every later submit.
+    pub fn initializer<F, Args>(mut self, _initializer: F, args: Args) -> Self
+    where
+        F: Initializer<Args>,
+        Args: Arguments,
+    {
+        let request = encode_single(task::initializer_id_of::<F, Args>(), &args, 0);
+        let failed = |failure| {
+            let reason = match failure {
+                EncodeFailure::Codec { reason } => reason.to_owned(),
+                EncodeFailure::NoMemory { size } => format!("no room for {size} bytes"),
+            };
+            let (task, type_name) = (std::any::type_name::<F>(), std::any::type_name::<Args>());
+            Arc::new(CodecError::new(task, Coded::ArgumentsInCaller, type_name, reason))
+        };
+        self.initializer = Some(request.map_err(failed));
+        self
+    }
+
+    /// Sets a variable in the workers' environment.
+    pub fn worker_env(mut self, name: impl Into<OsString>, value: impl Into<OsString>) -> Self {
+        self.command.environment.insert(name.into(), Some(value.into()));
+        self
+    }
+
+    /// Removes a variable from the workers' environment.
+    pub fn worker_env_remove(mut self, name: impl Into<OsString>) -> Self {
+        self.command.environment.insert(name.into(), None);
+        self
+    }
+
+    /// The directory that workers start in. By default this process's.
+    pub fn worker_directory(mut self, directory: impl Into<PathBuf>) -> Self {
+        self.command.directory = Some(directory.into());
+        self
+    }
+
+    /// The program that workers run, with its arguments. By default this very program, by the file that it was started
+    /// from, with this process's own arguments.
+    ///
+    /// It has to be the same build, and call [`init`](crate::init) or leave the hook on: one that has other tasks is turned
+    /// away with a typed error.
+    pub fn worker_command<A: Into<OsString>>(
+        mut self,
+        program: impl Into<PathBuf>,
+        arguments: impl IntoIterator<Item = A>,
+    ) -> Self {
+        self.command.program = Some(program.into());
+        self.command.arguments = Some(arguments.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// Workers are called `NAME_0`, `NAME_1` and so on, instead of `SpawnProcess-1`.
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.name = Some(name.into());
+        self
+    }
+
+    /// How long a worker may take to say hello, 30 seconds by default. Its initializer runs before that.
+    pub fn hello_timeout(mut self, limit: Duration) -> Self {
+        self.hello = limit;
+        self
+    }
+
+    /// Makes the pool and its two threads. No worker is started yet.
+    ///
+    /// In a worker that was started for another pool and never called [`init`](crate::init), this does not return: it
+    /// says what to do about that on stderr and exits with code 3, lest every worker start workers.
+    ///
+    /// # Errors
+    /// `max_workers` is 0, the initializer's arguments cannot be encoded, or the system refused a thread or a descriptor.
+    pub fn build(self) -> Result<ProcessPoolExecutor, PoolError> {
+        crate::init::keep_hook();
+        crate::init::refuse_in_worker();
+        let max_workers = match self.max_workers {
+            Some(0) => return Err(PoolError::ZeroWorkers),
+            Some(max_workers) => max_workers,
+            None => std::thread::available_parallelism().map_or(1, usize::from),
+        };
+        let initializer = self.initializer.transpose().map_err(PoolError::Initializer)?;
+        let hub = self.backend.open().map_err(PoolError::Backend)?;
+        let frames_a_link = self.backend.abilities().frames_a_link;
+        let recruiter = recruiter(self.command, self.name, initializer);
+        let pool = Arc::new(Pool::new(hub, recruiter));
+        let limits = Limits { max_workers, frames_a_link, hello: self.hello };
+        let threads = Threads::start(&pool, limits);
+        let threads = threads.map_err(|(name, source)| PoolError::Thread { name: name.to_owned(), source })?;
+        exit_guard::watch(&pool);
+        Ok(ProcessPoolExecutor { pool, max_workers, threads: Mutex::new(Some(threads)) })
+    }
+}
+
+/// Names workers and tells them what they are to know.
+fn recruiter(command: WorkerCommand, prefix: Option<String>, initializer: Option<Vec<u8>>) -> Recruiter {
+    /// Counts the workers of all pools of this process that have no name of their own.
+    static WORKERS: AtomicU64 = AtomicU64::new(1);
+    let own = AtomicU64::new(0);
+    Box::new(move || {
+        let name = match &prefix {
+            Some(prefix) => format!("{prefix}_{}", own.fetch_add(1, Ordering::Relaxed)),
+            None => format!("SpawnProcess-{}", WORKERS.fetch_add(1, Ordering::Relaxed)),
+        };
+        let boot = Boot {
+            name: name.clone(),
+            parent_name: crate::worker::identity().map_or_else(|| "MainProcess".to_owned(), |own| own.name),
+            parent_pid: std::process::id(),
+            log_level: log::max_level() as usize,
+            initializer: initializer.clone(),
+        };
+        let boot =
+            boot.encode(task::fingerprint()).expect("a boot message is small, and its initializer was encoded before");
+        StartOrder { boot: boot.into(), command: command.clone(), thread_main: crate::worker::run, name }
+    })
+}

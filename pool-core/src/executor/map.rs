@@ -1,0 +1,366 @@
+//! `map`: many calls, in chunks, with the results in order.
+//!
+//! Keeps true: an item's error stands at its position; results are decoded one by one, when they are asked for; an
+//! iterator that was begun and is dropped cancels what has not begun.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::iter::FusedIterator;
+use std::marker::PhantomData;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use pool_ipc::{Frame, MAX_ITEMS, Owner};
+use serde::de::DeserializeOwned;
+
+use crate::error::{SubmitError, TaskError, WaitTimedOut};
+use crate::executor::options::BatchOptions;
+use crate::executor::submit;
+use crate::manager::{Batch, NotYet, Pool};
+use crate::task::{self, Arguments, Task};
+use crate::wire::BatchWriter;
+
+/// How many chunks each worker gets where the number of items is known: enough that a slow one matters little.
+const CHUNKS_A_WORKER: usize = 4;
+
+/// A chunk is closed when its arguments take this many bytes.
+const CHUNK_BYTES: usize = 128 * 1024;
+
+/// Where the number of items is not known, chunks grow up to this many.
+const MAX_GROWN: usize = 1024;
+
+/// What `map` takes: an iterable for a function of one argument, or a tuple of iterables for one of several.
+///
+/// `M` only tells the two apart, and is inferred.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no input for `map`",
+    label = "expected an iterable, or a tuple of up to four iterables"
+)]
+pub trait Inputs<M> {
+    /// The arguments of one call.
+    type Args;
+    /// Gives the arguments of one call after the other.
+    type Iter: Iterator<Item = Self::Args>;
+    /// The calls' arguments, in order. Ends with the shortest input.
+    fn into_args(self) -> Self::Iter;
+}
+
+/// Marks inputs that are a single iterable.
+#[derive(Debug)]
+pub enum One {}
+
+/// Marks inputs that are a tuple of iterables.
+#[derive(Debug)]
+pub enum Several {}
+
+impl<I: IntoIterator> Inputs<One> for I {
+    type Args = (I::Item,);
+    type Iter = std::iter::Map<I::IntoIter, fn(I::Item) -> (I::Item,)>;
+
+    fn into_args(self) -> Self::Iter {
+        self.into_iter().map(|item| (item,))
+    }
+}
+
+impl<A: IntoIterator> Inputs<Several> for (A,) {
+    type Args = (A::Item,);
+    type Iter = std::iter::Map<A::IntoIter, fn(A::Item) -> (A::Item,)>;
+
+    fn into_args(self) -> Self::Iter {
+        self.0.into_iter().map(|item| (item,))
+    }
+}
+
+impl<A: IntoIterator, B: IntoIterator> Inputs<Several> for (A, B) {
+    type Args = (A::Item, B::Item);
+    type Iter = std::iter::Zip<A::IntoIter, B::IntoIter>;
+
+    fn into_args(self) -> Self::Iter {
+        self.0.into_iter().zip(self.1)
+    }
+}
+
+/// The arguments of functions of three and four parameters, taken out of nested pairs.
+type Unnested<I, From, To> = std::iter::Map<I, fn(From) -> To>;
+
+impl<A: IntoIterator, B: IntoIterator, C: IntoIterator> Inputs<Several> for (A, B, C) {
+    type Args = (A::Item, B::Item, C::Item);
+    type Iter = Unnested<
+        std::iter::Zip<std::iter::Zip<A::IntoIter, B::IntoIter>, C::IntoIter>,
+        ((A::Item, B::Item), C::Item),
+        Self::Args,
+    >;
+
+    fn into_args(self) -> Self::Iter {
+        let (a, b, c) = self;
+        a.into_iter().zip(b).zip(c).map(|((a, b), c)| (a, b, c))
+    }
+}
+
+impl<A: IntoIterator, B: IntoIterator, C: IntoIterator, D: IntoIterator> Inputs<Several> for (A, B, C, D) {
+    type Args = (A::Item, B::Item, C::Item, D::Item);
+    type Iter = Unnested<
+        std::iter::Zip<std::iter::Zip<A::IntoIter, B::IntoIter>, std::iter::Zip<C::IntoIter, D::IntoIter>>,
+        ((A::Item, B::Item), (C::Item, D::Item)),
+        Self::Args,
+    >;
+
+    fn into_args(self) -> Self::Iter {
+        let (a, b, c, d) = self;
+        a.into_iter().zip(b).zip(c.into_iter().zip(d)).map(|((a, b), (c, d))| (a, b, c, d))
+    }
+}
+
+/// The results of a `map`, in the order of its inputs.
+///
+/// Each item is the result of one call, or why there is none; iteration goes on after an error, but for a wait that timed
+/// out.
+pub struct Map<'i, R> {
+    segments: VecDeque<Segment>,
+    /// Takes further items of a lazy input; none where all were taken at once.
+    source: Option<Source<'i>>,
+    deadline: Option<Instant>,
+    limit: Duration,
+    begun: bool,
+    result: PhantomData<fn() -> R>,
+}
+
+/// Submits up to so many items more; an empty answer is the end of the input.
+type Source<'i> = Box<dyn FnMut(usize) -> Vec<Segment> + 'i>;
+
+/// Some items in a row.
+enum Segment {
+    /// Items `next..items` of a batch.
+    Batch { batch: Arc<Batch>, next: u32, items: u32 },
+    /// One item that was not submitted.
+    Failed(TaskError),
+}
+
+impl Segment {
+    fn items(&self) -> usize {
+        match self {
+            Self::Batch { next, items, .. } => (items - next) as usize,
+            Self::Failed(_) => 1,
+        }
+    }
+}
+
+/// Submits the calls, all of them or what fits into the buffer.
+pub(super) fn map<'i, F, I, M>(
+    options: &BatchOptions<'_>,
+    _task: F,
+    inputs: I,
+) -> Result<Map<'i, F::Output>, SubmitError>
+where
+    I: Inputs<M>,
+    I::Iter: 'i,
+    I::Args: Arguments,
+    F: Task<I::Args>,
+{
+    options.pool.admit()?;
+    at_least_one("chunksize", options.chunksize)?;
+    at_least_one("buffersize", options.buffersize)?;
+    let limit = options.result_timeout.unwrap_or(Duration::MAX);
+    let deadline = Instant::now().checked_add(limit);
+    let mut args = inputs.into_args();
+    let mut chunker = Chunker {
+        pool: Arc::clone(options.pool),
+        name: options.name.unwrap_or(std::any::type_name::<F>()),
+        task: task::id_of::<F, I::Args>(),
+        size: ChunkSize::new(options, args.size_hint()),
+    };
+    let mut map = Map { segments: VecDeque::new(), source: None, deadline, limit, begun: false, result: PhantomData };
+    match options.buffersize {
+        None => map.segments.extend(chunker.submit(&mut args, usize::MAX)),
+        Some(items) => {
+            let mut source: Source<'i> = Box::new(move |items| chunker.submit(&mut args, items));
+            map.segments.extend(source(items));
+            map.source = Some(source);
+        }
+    }
+    Ok(map)
+}
+
+fn at_least_one(name: &'static str, value: Option<usize>) -> Result<(), SubmitError> {
+    if value == Some(0) { Err(SubmitError::Option { name, allowed: "at least 1" }) } else { Ok(()) }
+}
+
+/// How many items the next chunk has.
+#[derive(Debug)]
+enum ChunkSize {
+    Fixed(usize),
+    /// Starts with single items, so that every worker gets one, and grows.
+    Growing {
+        workers: usize,
+        made: usize,
+    },
+}
+
+impl ChunkSize {
+    fn new(options: &BatchOptions<'_>, hint: (usize, Option<usize>)) -> Self {
+        let most = options.buffersize.unwrap_or(usize::MAX).min(MAX_ITEMS as usize);
+        let workers = options.max_workers;
+        match (options.chunksize, options.buffersize, hint) {
+            (Some(items), ..) => Self::Fixed(items.min(most)),
+            (None, Some(_), _) => Self::Fixed(1),
+            (None, None, (lower, Some(upper))) if lower == upper => {
+                Self::Fixed(lower.div_ceil(workers.saturating_mul(CHUNKS_A_WORKER)).clamp(1, most))
+            }
+            _ => Self::Growing { workers, made: 0 },
+        }
+    }
+
+    fn next(&mut self) -> usize {
+        match self {
+            Self::Fixed(items) => *items,
+            Self::Growing { workers, made } => {
+                let round = u32::try_from(*made / (*workers).saturating_mul(CHUNKS_A_WORKER)).unwrap_or(u32::MAX);
+                *made += 1;
+                1usize.checked_shl(round).unwrap_or(MAX_GROWN).clamp(1, MAX_GROWN)
+            }
+        }
+    }
+}
+
+/// Makes chunks of inputs and submits them.
+struct Chunker {
+    pool: Arc<Pool>,
+    name: &'static str,
+    task: task::TaskId,
+    size: ChunkSize,
+}
+
+impl Chunker {
+    /// Submits up to `limit` items.
+    fn submit<Args: Arguments>(&mut self, args: &mut impl Iterator<Item = Args>, limit: usize) -> Vec<Segment> {
+        let mut segments = Vec::new();
+        let mut left = limit;
+        while left > 0 {
+            let wanted = self.size.next().min(left);
+            let before = segments.len();
+            let taken = self.chunk(args, wanted, &mut segments);
+            left -= taken;
+            if segments.len() == before {
+                break;
+            }
+        }
+        segments
+    }
+
+    /// Submits one chunk, and returns how many items were taken for it.
+    fn chunk<Args: Arguments>(
+        &mut self,
+        args: &mut impl Iterator<Item = Args>,
+        wanted: usize,
+        segments: &mut Vec<Segment>,
+    ) -> usize {
+        let mut writer = match submit::encode::<Args, _>(self.name, || BatchWriter::new(self.task, 0)) {
+            Ok(writer) => writer,
+            Err(error) => {
+                let taken = args.by_ref().take(wanted).count();
+                segments.extend((0..taken).map(|_| Segment::Failed(error.clone().into())));
+                return taken;
+            }
+        };
+        let (mut taken, mut failed) = (0, None);
+        while taken < wanted && writer.len() < CHUNK_BYTES && failed.is_none() {
+            let Some(item) = args.next() else { break };
+            taken += 1;
+            failed = submit::encode::<Args, _>(self.name, || writer.push(&item)).err();
+        }
+        if writer.items() > 0 {
+            self.send(writer, segments);
+        }
+        segments.extend(failed.map(|error| Segment::Failed(error.into())));
+        taken
+    }
+
+    fn send(&self, writer: BatchWriter, segments: &mut Vec<Segment>) {
+        let items = writer.items();
+        let batch = Batch::new(self.name, submit::desk(&self.pool), items);
+        let owner: Owner = Arc::<Batch>::clone(&batch);
+        match self.pool.submit(Frame::new(owner, writer.finish(), items)) {
+            Ok(()) => segments.push(Segment::Batch { batch, next: 0, items }),
+            Err(error) => segments.extend((0..items).map(|_| Segment::Failed(error.clone().into()))),
+        }
+    }
+}
+
+impl<R> Map<'_, R> {
+    /// Submits what there is room for since items were read.
+    fn refill(&mut self) {
+        if let Some(source) = &mut self.source {
+            let fresh = source(1);
+            if fresh.is_empty() {
+                self.source = None;
+            }
+            self.segments.extend(fresh);
+        }
+    }
+
+    /// Cancels what has not begun, and ends.
+    fn give_up(&mut self) {
+        self.source = None;
+        for segment in self.segments.drain(..) {
+            if let Segment::Batch { batch, .. } = segment {
+                batch.cancel();
+            }
+        }
+    }
+}
+
+impl<R: DeserializeOwned> Iterator for Map<'_, R> {
+    type Item = Result<R, TaskError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.begun = true;
+        let (batch, item) = match self.segments.front_mut()? {
+            Segment::Batch { batch, next, .. } => (Arc::clone(batch), *next),
+            Segment::Failed(_) => {
+                let Some(Segment::Failed(error)) = self.segments.pop_front() else { return None };
+                self.refill();
+                return Some(Err(error));
+            }
+        };
+        let outcome = match batch.take(item, self.deadline) {
+            Ok(outcome) => outcome,
+            Err(not_yet) => {
+                self.give_up();
+                return Some(Err(match not_yet {
+                    NotYet::TooLate => TaskError::WaitTimedOut(WaitTimedOut::new(self.limit)),
+                    NotYet::WouldDeadlock => TaskError::WouldDeadlock,
+                }));
+            }
+        };
+        if let Some(Segment::Batch { next, items, .. }) = self.segments.front_mut() {
+            *next += 1;
+            if next == items {
+                self.segments.pop_front();
+            }
+        }
+        self.refill();
+        Some(outcome.and_then(|encoded| encoded.decode(batch.task())))
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        let ready = self.segments.iter().map(Segment::items).sum();
+        (ready, self.source.is_none().then_some(ready))
+    }
+}
+
+impl<R: DeserializeOwned> FusedIterator for Map<'_, R> {}
+
+impl<R> Drop for Map<'_, R> {
+    fn drop(&mut self) {
+        if self.begun {
+            self.give_up();
+        }
+    }
+}
+
+impl<R> fmt::Debug for Map<'_, R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let items: usize = self.segments.iter().map(Segment::items).sum();
+        f.debug_struct("Map").field("submitted", &items).field("lazy", &self.source.is_some()).finish_non_exhaustive()
+    }
+}

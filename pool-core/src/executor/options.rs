@@ -1,0 +1,114 @@
+//! Options come before the verb: `pool.task().name("x").submit(f, args)`, `pool.batch().chunksize(3).map(f, inputs)`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::error::SubmitError;
+use crate::executor::map::{Inputs, Map};
+use crate::executor::{map, submit};
+use crate::future::Future;
+use crate::manager::Pool;
+use crate::task::{Arguments, Task};
+
+/// Options of one submit. Made by [`ProcessPoolExecutor::task`](crate::ProcessPoolExecutor::task).
+#[derive(Clone, Debug)]
+#[must_use = "options do nothing before submit()"]
+pub struct TaskOptions<'p> {
+    pool: &'p Arc<Pool>,
+    name: Option<&'static str>,
+}
+
+impl<'p> TaskOptions<'p> {
+    pub(super) fn new(pool: &'p Arc<Pool>) -> Self {
+        Self { pool, name: None }
+    }
+
+    /// What errors call the task. By default its function's path.
+    pub fn name(mut self, name: &'static str) -> Self {
+        self.name = Some(name);
+        self
+    }
+
+    /// Submits, as [`ProcessPoolExecutor::submit`](crate::ProcessPoolExecutor::submit) does.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn submit<F, Args>(self, task: F, args: Args) -> Result<Future<F::Output>, SubmitError>
+    where
+        F: Task<Args>,
+        Args: Arguments,
+    {
+        submit::submit(self.pool, self.name.unwrap_or(std::any::type_name::<F>()), task, &args)
+    }
+}
+
+/// Options of one map. Made by [`ProcessPoolExecutor::batch`](crate::ProcessPoolExecutor::batch).
+///
+/// ```
+/// use pool_core::ProcessPoolExecutor;
+///
+/// let pool = ProcessPoolExecutor::new(2)?;
+/// // Endless input, of which at most eight items are under way.
+/// let squares = pool.batch().buffersize(8).map(|n: u64| n * n, 0..)?;
+/// let first: Result<Vec<u64>, _> = squares.take(3).collect();
+/// assert_eq!(first?, [0, 1, 4]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "options do nothing before map()"]
+pub struct BatchOptions<'p> {
+    pub(super) pool: &'p Arc<Pool>,
+    pub(super) max_workers: usize,
+    pub(super) name: Option<&'static str>,
+    pub(super) chunksize: Option<usize>,
+    pub(super) buffersize: Option<usize>,
+    pub(super) result_timeout: Option<Duration>,
+}
+
+impl<'p> BatchOptions<'p> {
+    pub(super) fn new(pool: &'p Arc<Pool>, max_workers: usize) -> Self {
+        Self { pool, max_workers, name: None, chunksize: None, buffersize: None, result_timeout: None }
+    }
+
+    /// What errors call the task. By default its function's path.
+    pub fn name(mut self, name: &'static str) -> Self {
+        self.name = Some(name);
+        self
+    }
+
+    /// How many items travel together, at least 1; more than 32767 are that many. By default the pool chooses, such that
+    /// no worker that is allowed goes without.
+    pub fn chunksize(mut self, items: usize) -> Self {
+        self.chunksize = Some(items);
+        self
+    }
+
+    /// How many items are taken from the input ahead of what was read from the results, at least 1. By default all of them,
+    /// during the call of `map`.
+    pub fn buffersize(mut self, items: usize) -> Self {
+        self.buffersize = Some(items);
+        self
+    }
+
+    /// How long results may be waited for, counted from the call of `map`. An item that is not there by then is
+    /// [`TaskError::WaitTimedOut`](crate::TaskError::WaitTimedOut), the last item of the iterator; what has not begun is
+    /// cancelled.
+    pub fn result_timeout(mut self, limit: Duration) -> Self {
+        self.result_timeout = Some(limit);
+        self
+    }
+
+    /// Maps, as [`ProcessPoolExecutor::map`](crate::ProcessPoolExecutor::map) does.
+    ///
+    /// # Errors
+    /// As there; and [`SubmitError::Option`] if `chunksize` or `buffersize` is 0.
+    pub fn map<'i, F, I, M>(self, task: F, inputs: I) -> Result<Map<'i, F::Output>, SubmitError>
+    where
+        I: Inputs<M>,
+        I::Iter: 'i,
+        I::Args: Arguments,
+        F: Task<I::Args>,
+    {
+        map::map(&self, task, inputs)
+    }
+}

@@ -1,0 +1,75 @@
+//! Where done callbacks run.
+//!
+//! Keeps true: a callback runs once, outside every lock, and a panic of it is logged and goes no further. Never decides
+//! when a callback is due: that is `state`.
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Weak;
+
+use pool_ipc::{Frame, LinkId};
+
+/// A done callback, with the future that it is about inside.
+pub(crate) type Callback = Box<dyn FnOnce() + Send>;
+
+/// A future's way to the thread that runs its callbacks.
+///
+/// A future holds its desk weakly and asks it for the length of one call, outside of its own lock. The desk's last owner
+/// may let go of it during such a call, so that it is dropped on the caller's thread.
+pub(crate) trait Desk: Send + Sync {
+    /// Has the callbacks run on the desk's own thread, in this order and after all that it was given before.
+    ///
+    /// # Errors
+    /// That thread takes no more; the callbacks come back.
+    fn run_soon(&self, callbacks: Vec<Callback>) -> Result<(), Vec<Callback>>;
+
+    /// Whether the calling thread is the one that runs callbacks and completes futures.
+    fn is_current_thread(&self) -> bool;
+
+    /// Hears that a cancelled future took its frame back from a link, which has room now and will not say so.
+    fn recalled(&self, link: LinkId, frame: Frame) {
+        let _ = (link, frame);
+    }
+}
+
+/// The desk of a future that has none.
+pub(super) fn no_desk() -> Weak<dyn Desk> {
+    Weak::<Nobody>::new()
+}
+
+/// Runs one callback. Its panic is logged.
+pub(crate) fn run_callback(callback: Callback) {
+    guard("a done callback", callback);
+}
+
+/// Calls code that is not ours from where a panic would harm others.
+pub(super) fn guard(what: &str, call: impl FnOnce()) {
+    let Err(payload) = catch_unwind(AssertUnwindSafe(call)) else { return };
+    log::error!("{what} panicked: {}", panic_text(&*payload));
+    discard(payload);
+}
+
+/// What a panic said, where it said it in words.
+pub(crate) fn panic_text(payload: &(dyn Any + Send)) -> &str {
+    let text = payload.downcast_ref::<&str>().copied();
+    text.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("a value that is no text")
+}
+
+/// Drops a panic's payload, whose destructor may panic in turn; what that one throws is leaked.
+pub(super) fn discard(payload: Box<dyn Any + Send>) {
+    if let Err(again) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
+        std::mem::forget(again);
+    }
+}
+
+enum Nobody {}
+
+impl Desk for Nobody {
+    fn run_soon(&self, _: Vec<Callback>) -> Result<(), Vec<Callback>> {
+        match *self {}
+    }
+
+    fn is_current_thread(&self) -> bool {
+        match *self {}
+    }
+}

@@ -1,0 +1,111 @@
+//! Listening to a future's end: to be taken on while there is none, to leave, to be called.
+//!
+//! Keeps true: to look for an outcome and to be put on the list are one step under the future's lock, so that whoever is
+//! on the list is called. Never calls or drops a listener under that lock.
+
+use std::sync::Arc;
+use std::task::Waker;
+
+use crate::error::TaskError;
+use crate::future::desk::{Callback, guard, run_callback};
+use crate::future::listeners::{Listener, WakerKey};
+use crate::future::state::{Settled, Shared};
+use crate::future::watch::Watch;
+
+/// Whether a listener was taken on.
+#[must_use]
+pub(super) enum Listening<L> {
+    /// It will be called.
+    Listening,
+    /// The future is done, and will not call it.
+    Done(L),
+}
+
+impl Shared {
+    /// Wakes all who wait, and hands out the callbacks.
+    pub(super) fn announce(&self, settled: Settled) -> Vec<Callback> {
+        self.done.notify_all();
+        let failed = matches!(self.outcome.get(), Some(Err(error)) if !matches!(error, TaskError::Cancelled));
+        let mut callbacks = Vec::new();
+        for listener in settled.listeners {
+            match listener {
+                Listener::Callback(callback) => callbacks.push(callback),
+                Listener::Waker(_, waker) => guard("a waker", || waker.wake()),
+                Listener::Watch(watch, number) => watch.report(number, failed),
+            }
+        }
+        callbacks
+    }
+
+    /// Adds a callback, which comes back if the future is done.
+    pub(super) fn add_callback(&self, callback: Callback) -> Listening<Callback> {
+        let mut state = self.state.lock();
+        if self.outcome.get().is_some() {
+            return Listening::Done(callback);
+        }
+        state.listeners.push(Listener::Callback(callback));
+        Listening::Listening
+    }
+
+    /// Has callbacks run: on the desk's thread, or here where there is none.
+    pub(super) fn hand_over(&self, callbacks: Vec<Callback>) {
+        if callbacks.is_empty() {
+            return;
+        }
+        let back = match self.desk.upgrade() {
+            Some(desk) => desk.run_soon(callbacks).err(),
+            None => Some(callbacks),
+        };
+        back.into_iter().flatten().for_each(run_callback);
+    }
+
+    /// Registers the waker of the handle that holds this key, in place of the one before.
+    pub(super) fn set_waker(&self, key: &mut Option<WakerKey>, waker: &Waker) -> Listening<()> {
+        {
+            let state = self.state.lock();
+            if self.outcome.get().is_some() {
+                return Listening::Done(());
+            }
+            if key.is_some_and(|key| state.listeners.has_waker(key, waker)) {
+                return Listening::Listening;
+            }
+        }
+        // To clone a waker is to call code that is not ours, so it happens between two visits to the lock.
+        let own = waker.clone();
+        let mut state = self.state.lock();
+        if self.outcome.get().is_some() {
+            drop(state);
+            return Listening::Done(());
+        }
+        let (new_key, old) = state.listeners.set_waker(*key, own);
+        drop(state);
+        drop(old);
+        *key = Some(new_key);
+        Listening::Listening
+    }
+
+    pub(super) fn remove_waker(&self, key: WakerKey) {
+        let removed = self.state.lock().listeners.remove_waker(key);
+        drop(removed);
+    }
+
+    /// Has the watch hear of the end, under this number.
+    pub(super) fn add_watch(&self, watch: &Arc<Watch>, number: usize) -> Listening<()> {
+        let mut state = self.state.lock();
+        if self.outcome.get().is_some() {
+            return Listening::Done(());
+        }
+        state.listeners.push(Listener::Watch(Arc::clone(watch), number));
+        Listening::Listening
+    }
+
+    pub(super) fn remove_watch(&self, watch: &Arc<Watch>) {
+        let removed = self.state.lock().listeners.remove_watch(watch);
+        drop(removed);
+    }
+
+    #[cfg(test)]
+    pub(super) fn has_no_listener(&self) -> bool {
+        self.state.lock().listeners.is_empty()
+    }
+}

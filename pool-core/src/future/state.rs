@@ -1,0 +1,308 @@
+//! The state of a future, without its type: where the task is, what came of it, and who is to hear of that.
+//!
+//! ```text
+//!            post_with                                        complete
+//!   Queued ------------> Posted      Running ---------+----------------------> Finished
+//!     |  ^                 |            ^             |  (from Queued, Posted and Running)
+//!     |  +-----------------+            |
+//!     |        unpost                   | set_running_or_notify_cancel (from Queued)
+//!     |                                 |
+//!     +-- cancel ----> Cancelled ---> Notified
+//!         (from Queued; from Posted where the link gives the frame back)
+//! ```
+//!
+//! Keeps true:
+//! 1. The outcome is set once, under the lock, together with the step to Finished or Cancelled, and never changes: it is
+//!    read without the lock.
+//! 2. Listeners are taken out in that same step. Each is called once, by the thread that took it out, after the lock.
+//! 3. Lock order: the future's lock, then the link's. Links never call back into futures.
+//!
+//! Never calls code that is not the pool's own while it holds the lock, and never decodes.
+
+use std::mem;
+use std::sync::{Arc, OnceLock, Weak};
+use std::time::Instant;
+
+use pool_ipc::{Frame, Link, LinkId, Ticket};
+
+use crate::error::TaskError;
+use crate::future::desk::{Callback, Desk};
+use crate::future::is_past;
+use crate::future::listeners::Listeners;
+use crate::future::snapshot::FutureState;
+use crate::future::value::Encoded;
+use crate::sync::{AtomicU32, Condvar, Mutex, Ordering, Wakeup, wait};
+
+/// What all handles of a future share with the one who completes it.
+pub(crate) struct Shared {
+    task: &'static str,
+    pub(super) desk: Weak<dyn Desk>,
+    /// How many `Future` handles there are. Who completes the future is not counted.
+    handles: AtomicU32,
+    pub(super) state: Mutex<State>,
+    /// Notified once, when the outcome is there.
+    pub(super) done: Condvar,
+    /// Set once, under the lock.
+    pub(super) outcome: OnceLock<Result<Encoded, TaskError>>,
+}
+
+pub(super) struct State {
+    place: Place,
+    pub(super) listeners: Listeners,
+}
+
+/// Where the task is. Only `Shared`'s methods move it; the drawing above has every step.
+enum Place {
+    /// With the pool, or with nobody yet.
+    Queued,
+    /// With a worker, which may or may not have begun it.
+    Posted { link: Arc<dyn Link>, ticket: Ticket, item: u32 },
+    /// A completer said that it runs.
+    Running,
+    /// The outcome is `TaskError::Cancelled`.
+    Cancelled,
+    /// The same, and a completer has heard of it.
+    Notified,
+    /// There is any other outcome.
+    Finished,
+}
+
+/// What came of an attempt to post a future's task.
+#[derive(Debug)]
+#[must_use]
+pub(crate) enum Posting<E> {
+    /// It is posted, and the future knows where.
+    Posted,
+    /// The future was cancelled, or completed in another way, before: nothing was posted.
+    Cancelled,
+    /// The attempt failed with this, and the future is where it was.
+    Refused(E),
+}
+
+/// Why there is no outcome to look at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum NoOutcome {
+    /// The deadline passed.
+    TooLate,
+    /// The calling thread is the one that would have to bring it.
+    WouldDeadlock,
+}
+
+/// What a completed future leaves behind, to be called or dropped after the lock.
+#[must_use]
+pub(super) struct Settled {
+    pub(super) listeners: Listeners,
+    /// Holds a link, whose last owner this may be.
+    _place: Place,
+}
+
+impl Shared {
+    /// A future that is queued. Its callbacks run on the desk's thread.
+    pub(crate) fn new(task: &'static str, desk: Weak<dyn Desk>) -> Arc<Self> {
+        Arc::new(Self {
+            task,
+            desk,
+            handles: AtomicU32::new(0),
+            state: Mutex::new(State { place: Place::Queued, listeners: Listeners::default() }),
+            done: Condvar::new(),
+            outcome: OnceLock::new(),
+        })
+    }
+
+    /// The task's name.
+    pub(crate) fn task(&self) -> &'static str {
+        self.task
+    }
+
+    /// Who runs its callbacks.
+    pub(super) fn desk(&self) -> &Weak<dyn Desk> {
+        &self.desk
+    }
+
+    /// Posts the task unless it is cancelled: that cannot happen while `post` runs, under the future's lock.
+    pub(crate) fn post_with<E>(&self, post: impl FnOnce() -> Result<(Arc<dyn Link>, Ticket), E>) -> Posting<E> {
+        let mut state = self.state.lock();
+        if self.outcome.get().is_some() {
+            return Posting::Cancelled;
+        }
+        let (link, ticket) = match post() {
+            Ok(posted) => posted,
+            Err(error) => return Posting::Refused(error),
+        };
+        let before = mem::replace(&mut state.place, Place::Posted { link, ticket, item: 0 });
+        drop(state);
+        drop(before);
+        Posting::Posted
+    }
+
+    /// The pool has taken the task back from where it was posted.
+    pub(crate) fn unpost(&self) {
+        let mut state = self.state.lock();
+        if let Place::Posted { .. } = state.place {
+            let before = mem::replace(&mut state.place, Place::Queued);
+            drop(state);
+            drop(before);
+        }
+    }
+
+    /// Whether nobody needs to run the task any more because it was cancelled.
+    pub(crate) fn is_cancelled(&self) -> bool {
+        matches!(self.outcome.get(), Some(Err(TaskError::Cancelled)))
+    }
+
+    /// Whether there is an outcome.
+    pub(crate) fn is_done(&self) -> bool {
+        self.outcome.get().is_some()
+    }
+
+    /// Brings the outcome and wakes all who wait for it. The callbacks are the caller's to run, in this order, with
+    /// [`run_callback`](crate::future::run_callback). A second outcome is dropped.
+    #[must_use = "the callbacks are to be run"]
+    pub(crate) fn complete(&self, outcome: Result<Encoded, TaskError>) -> Vec<Callback> {
+        self.try_complete(outcome).unwrap_or_else(|state| {
+            log::debug!("the future of task {} is {state} and was completed again", self.task);
+            Vec::new()
+        })
+    }
+
+    /// Brings the outcome, or says why none can be brought any more.
+    pub(super) fn try_complete(&self, outcome: Result<Encoded, TaskError>) -> Result<Vec<Callback>, FutureState> {
+        let place = match &outcome {
+            Err(TaskError::Cancelled) => Place::Cancelled,
+            _ => Place::Finished,
+        };
+        let mut state = self.state.lock();
+        if self.outcome.get().is_some() {
+            return Err(self.snapshot_of(&state.place));
+        }
+        let settled = self.settle(&mut state, place, outcome);
+        drop(state);
+        Ok(self.announce(settled))
+    }
+
+    /// Cancels the task if it has not begun. True if it is cancelled, by this call or before.
+    pub(crate) fn cancel(&self) -> bool {
+        let mut state = self.state.lock();
+        let recalled = match Self::take_back(&state.place) {
+            TakenBack::Yes(recalled) => recalled,
+            TakenBack::Already => return true,
+            TakenBack::TooLate => return false,
+        };
+        let settled = self.settle(&mut state, Place::Cancelled, Err(TaskError::Cancelled));
+        drop(state);
+        let callbacks = self.announce(settled);
+        if let (Some((link, frame)), Some(desk)) = (recalled, self.desk.upgrade()) {
+            desk.recalled(link, frame);
+        }
+        self.hand_over(callbacks);
+        true
+    }
+
+    /// Says that the task begins, or hears that it was cancelled. True if it is to run.
+    pub(super) fn set_running_or_notify_cancel(&self) -> bool {
+        let mut state = self.state.lock();
+        let (place, runs) = match &state.place {
+            Place::Queued => (Place::Running, true),
+            Place::Cancelled => (Place::Notified, false),
+            Place::Posted { .. } | Place::Running => return true,
+            Place::Notified | Place::Finished => return false,
+        };
+        state.place = place;
+        runs
+    }
+
+    /// The outcome, if it is there.
+    pub(super) fn outcome(&self) -> Option<&Result<Encoded, TaskError>> {
+        self.outcome.get()
+    }
+
+    /// Waits for the outcome: for ever without a deadline, and not at all with one that has passed.
+    pub(super) fn wait(&self, deadline: Option<Instant>) -> Result<&Result<Encoded, TaskError>, NoOutcome> {
+        if let Some(outcome) = self.outcome.get() {
+            return Ok(outcome);
+        }
+        if is_past(deadline) {
+            return Err(NoOutcome::TooLate);
+        }
+        if self.waits_for_itself() {
+            return Err(NoOutcome::WouldDeadlock);
+        }
+        let mut state = self.state.lock();
+        loop {
+            if let Some(outcome) = self.outcome.get() {
+                return Ok(outcome);
+            }
+            if wait(&self.done, &mut state, deadline) == Wakeup::TooLate {
+                return self.outcome.get().ok_or(NoOutcome::TooLate);
+            }
+        }
+    }
+
+    /// Whether the calling thread is the one that would bring the outcome.
+    pub(super) fn waits_for_itself(&self) -> bool {
+        self.desk.upgrade().is_some_and(|desk| desk.is_current_thread())
+    }
+
+    /// Which of the states it is in, at one moment.
+    pub(super) fn snapshot(&self) -> FutureState {
+        self.snapshot_of(&self.state.lock().place)
+    }
+
+    pub(super) fn add_handle(&self) {
+        self.handles.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn remove_handle(&self) {
+        // Pairs with the load in `has_one_handle`: what was done through this handle is over.
+        self.handles.fetch_sub(1, Ordering::Release);
+    }
+
+    /// Asked by a handle: whether it is the only one.
+    pub(super) fn has_one_handle(&self) -> bool {
+        self.handles.load(Ordering::Acquire) == 1
+    }
+
+    fn snapshot_of(&self, place: &Place) -> FutureState {
+        match place {
+            Place::Queued => FutureState::Pending,
+            Place::Posted { link, ticket, item } if link.is_running(*ticket, *item) => FutureState::Running,
+            Place::Posted { .. } => FutureState::Pending,
+            Place::Running => FutureState::Running,
+            Place::Cancelled => FutureState::Cancelled,
+            Place::Notified => FutureState::CancelledAndNotified,
+            Place::Finished => match self.outcome.get() {
+                Some(Ok(_)) => FutureState::Returned,
+                _ => FutureState::Failed,
+            },
+        }
+    }
+
+    fn take_back(place: &Place) -> TakenBack {
+        match place {
+            Place::Queued => TakenBack::Yes(None),
+            Place::Posted { link, ticket, .. } => match link.recall(*ticket) {
+                Some(frame) => TakenBack::Yes(Some((link.id(), frame))),
+                None => TakenBack::TooLate,
+            },
+            Place::Cancelled | Place::Notified => TakenBack::Already,
+            Place::Running | Place::Finished => TakenBack::TooLate,
+        }
+    }
+
+    /// The one step to an outcome. The caller holds the lock and has seen that there is none.
+    fn settle(&self, state: &mut State, place: Place, outcome: Result<Encoded, TaskError>) -> Settled {
+        let unset = self.outcome.set(outcome);
+        debug_assert!(unset.is_ok(), "the outcome is only set here, under the lock, by callers that saw none");
+        Settled { listeners: mem::take(&mut state.listeners), _place: mem::replace(&mut state.place, place) }
+    }
+}
+
+/// Whether a task could be had back before it began.
+enum TakenBack {
+    /// Yes, with the frame if a link had it.
+    Yes(Option<(LinkId, Frame)>),
+    /// It is cancelled already.
+    Already,
+    /// It has begun, or ended.
+    TooLate,
+}

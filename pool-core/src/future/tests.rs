@@ -1,0 +1,352 @@
+//! What a pool relies on: posting, recalling, completing, and who runs the callbacks. The link and the desk are fakes.
+
+use std::sync::Weak;
+use std::thread::ThreadId;
+
+use parking_lot::Mutex;
+use pool_ipc::{Body, Frame, Link, LinkEvent, LinkId, Refused, Ticket};
+
+use super::*;
+
+const TICKET: Ticket = Ticket(7);
+
+/// A link that holds one frame at most and does what the test says.
+#[derive(Debug, Default)]
+struct FakeLink {
+    frame: Mutex<Option<Frame>>,
+    is_running: Mutex<bool>,
+}
+
+impl FakeLink {
+    fn with_frame() -> Arc<Self> {
+        let frame = Frame::new(Arc::new(()), vec![1, 2, 3], 1);
+        Arc::new(Self { frame: Mutex::new(Some(frame)), is_running: Mutex::new(false) })
+    }
+
+    /// The worker takes the frame and runs it.
+    fn begin(&self) {
+        *self.frame.lock() = None;
+        *self.is_running.lock() = true;
+    }
+}
+
+impl Link for FakeLink {
+    fn id(&self) -> LinkId {
+        LinkId(3)
+    }
+
+    fn pid(&self) -> u32 {
+        0
+    }
+
+    fn capacity(&self) -> u32 {
+        1
+    }
+
+    fn post(&self, _: Frame) -> Result<Ticket, Refused> {
+        unreachable!("futures do not post")
+    }
+
+    fn recall(&self, ticket: Ticket) -> Option<Frame> {
+        assert_eq!(ticket, TICKET);
+        self.frame.lock().take()
+    }
+
+    fn is_running(&self, ticket: Ticket, item: u32) -> bool {
+        assert_eq!((ticket, item), (TICKET, 0));
+        *self.is_running.lock()
+    }
+
+    fn outstanding(&self) -> usize {
+        0
+    }
+
+    fn collect(&self, _: &mut Vec<LinkEvent>) {}
+
+    fn close(&self) {}
+
+    fn signal(&self, _: i32, _: bool) -> bool {
+        false
+    }
+}
+
+/// A desk that keeps what it is given until the test runs it.
+#[derive(Default)]
+struct FakeDesk {
+    given: Mutex<Vec<Callback>>,
+    recalled: Mutex<Vec<LinkId>>,
+    /// Whose thread this desk's is.
+    thread: Mutex<Option<ThreadId>>,
+    is_closed: bool,
+}
+
+impl FakeDesk {
+    fn run_all(&self) {
+        let given = std::mem::take(&mut *self.given.lock());
+        given.into_iter().for_each(run_callback);
+    }
+}
+
+impl Desk for FakeDesk {
+    fn run_soon(&self, callbacks: Vec<Callback>) -> Result<(), Vec<Callback>> {
+        if self.is_closed {
+            return Err(callbacks);
+        }
+        self.given.lock().extend(callbacks);
+        Ok(())
+    }
+
+    fn is_current_thread(&self) -> bool {
+        *self.thread.lock() == Some(std::thread::current().id())
+    }
+
+    fn recalled(&self, link: LinkId, _: Frame) {
+        self.recalled.lock().push(link);
+    }
+}
+
+fn desk() -> (Arc<FakeDesk>, Weak<dyn Desk>) {
+    let desk = Arc::new(FakeDesk::default());
+    let weak = Arc::downgrade(&desk);
+    (desk, weak)
+}
+
+/// A future with a desk, as a pool makes it.
+fn pooled() -> (Arc<FakeDesk>, Arc<Shared>, Future<u32>) {
+    let (desk, weak) = desk();
+    let shared = Shared::new("work", weak);
+    let future = Future::of(Arc::clone(&shared));
+    (desk, shared, future)
+}
+
+fn post(shared: &Shared, link: &Arc<FakeLink>) {
+    let link: Arc<dyn Link> = Arc::clone(link) as _;
+    assert!(matches!(shared.post_with::<()>(|| Ok((link, TICKET))), Posting::Posted));
+}
+
+/// 42 behind a tag of two bytes, as a worker's message has it.
+fn forty_two() -> Result<Encoded, TaskError> {
+    Ok(Encoded { body: Body::Owned(vec![0xAA, 0xBB, 42]), start: 2 })
+}
+
+fn run_all(callbacks: Vec<Callback>) {
+    callbacks.into_iter().for_each(run_callback);
+}
+
+type Journal = Arc<Mutex<Vec<String>>>;
+
+fn write_down(future: &Future<u32>, journal: &Journal, what: &str) {
+    let (journal, what) = (Arc::clone(journal), what.to_owned());
+    future.add_done_callback(move |future| journal.lock().push(format!("{what} {}", future.state())));
+}
+
+#[test]
+fn a_posted_task_is_pending_until_its_link_runs_it() {
+    let (_desk, shared, future) = pooled();
+    let link = FakeLink::with_frame();
+    post(&shared, &link);
+    assert_eq!(future.state(), FutureState::Pending);
+    link.begin();
+    assert!(future.running());
+    run_all(shared.complete(forty_two()));
+    assert!(!future.running(), "the link still says so, and is not asked");
+    assert_eq!(future.result().unwrap(), 42);
+}
+
+#[test]
+fn the_value_begins_behind_the_messengers_bytes() {
+    let (_desk, shared, future) = pooled();
+    let frozen = Body::shared(vec![9, 9, 9, 42]);
+    run_all(shared.complete(Ok(Encoded { body: frozen, start: 3 })));
+    assert_eq!(future.result().unwrap(), 42);
+    assert_eq!(future.into_result().unwrap().unwrap(), 42);
+}
+
+#[test]
+fn a_start_beyond_the_body_is_a_decode_error() {
+    let (_desk, shared, future) = pooled();
+    run_all(shared.complete(Ok(Encoded { body: Body::Owned(vec![1]), start: 9 })));
+    assert!(matches!(future.result(), Err(TaskError::Decode(_))));
+}
+
+#[test]
+fn a_posted_task_that_has_not_begun_is_recalled_by_cancel_and_the_desk_hears_of_it() {
+    let (desk, shared, future) = pooled();
+    let link = FakeLink::with_frame();
+    post(&shared, &link);
+    assert!(future.cancel());
+    assert!(link.frame.lock().is_none());
+    assert_eq!(*desk.recalled.lock(), [LinkId(3)]);
+    assert!(shared.is_cancelled());
+    assert!(matches!(shared.post_with::<()>(|| unreachable!("it is cancelled")), Posting::Cancelled));
+    assert!(future.cancel(), "and it stays so");
+    assert_eq!(desk.recalled.lock().len(), 1);
+}
+
+#[test]
+fn b12_a_task_that_has_begun_is_not_cancelled() {
+    let (desk, shared, future) = pooled();
+    let link = FakeLink::with_frame();
+    post(&shared, &link);
+    link.begin();
+    assert!(!future.cancel());
+    assert!(!future.cancelled() && !shared.is_cancelled());
+    run_all(shared.complete(forty_two()));
+    assert!(!future.cancel());
+    assert_eq!(future.result().unwrap(), 42);
+    assert!(desk.recalled.lock().is_empty());
+}
+
+#[test]
+fn a_task_that_the_pool_took_back_is_cancelled_without_its_link() {
+    let (desk, shared, future) = pooled();
+    let link = FakeLink::with_frame();
+    post(&shared, &link);
+    link.begin();
+    shared.unpost();
+    assert_eq!(future.state(), FutureState::Pending);
+    assert!(future.cancel());
+    assert!(desk.recalled.lock().is_empty());
+}
+
+#[test]
+fn a_refused_post_leaves_the_future_queued() {
+    let (_desk, shared, future) = pooled();
+    assert!(matches!(shared.post_with(|| Err("full")), Posting::Refused("full")));
+    assert_eq!(future.state(), FutureState::Pending);
+    assert!(future.cancel());
+}
+
+#[test]
+fn a_second_outcome_is_ignored() {
+    let (_desk, shared, future) = pooled();
+    run_all(shared.complete(forty_two()));
+    assert!(shared.complete(Err(TaskError::ShutDown)).is_empty());
+    assert_eq!(future.result().unwrap(), 42);
+}
+
+#[test]
+fn a_completed_future_holds_no_link_and_no_listener() {
+    let (_desk, shared, future) = pooled();
+    let link = FakeLink::with_frame();
+    post(&shared, &link);
+    let journal = Journal::default();
+    write_down(&future, &journal, "a");
+    assert_eq!(Arc::strong_count(&link), 2);
+    run_all(shared.complete(forty_two()));
+    assert_eq!(Arc::strong_count(&link), 1);
+    assert_eq!(Arc::strong_count(&journal), 1);
+    drop(future);
+    assert_eq!(Arc::strong_count(&shared), 1, "the callback's handle is gone");
+}
+
+#[test]
+fn completing_gives_the_callbacks_in_the_order_in_which_they_were_added() {
+    let (desk, shared, future) = pooled();
+    let journal = Journal::default();
+    ["a", "b", "c"].into_iter().for_each(|name| write_down(&future, &journal, name));
+    let callbacks = shared.complete(forty_two());
+    assert_eq!(future.result().unwrap(), 42, "and is done before they run");
+    assert!(journal.lock().is_empty());
+    run_all(callbacks);
+    assert_eq!(*journal.lock(), ["a", "b", "c"].map(|name| format!("{name} finished with a value")));
+    assert!(desk.given.lock().is_empty());
+}
+
+#[test]
+fn a024_a_callback_of_a_finished_future_goes_to_the_desk() {
+    let (desk, shared, future) = pooled();
+    run_all(shared.complete(forty_two()));
+    let journal = Journal::default();
+    write_down(&future, &journal, "late");
+    assert!(journal.lock().is_empty());
+    desk.run_all();
+    assert_eq!(*journal.lock(), ["late finished with a value"]);
+}
+
+#[test]
+fn a022_the_callbacks_of_a_cancelled_future_go_to_the_desk() {
+    let (desk, _shared, future) = pooled();
+    let journal = Journal::default();
+    write_down(&future, &journal, "a");
+    assert!(future.cancel());
+    write_down(&future, &journal, "b");
+    assert!(journal.lock().is_empty());
+    desk.run_all();
+    assert_eq!(*journal.lock(), ["a cancelled", "b cancelled"]);
+}
+
+#[test]
+fn callbacks_run_in_the_callers_thread_once_the_desk_is_closed_or_gone() {
+    for is_gone in [false, true] {
+        let desk = Arc::new(FakeDesk { is_closed: true, ..FakeDesk::default() });
+        let weak = Arc::downgrade(&desk);
+        let shared = Shared::new("work", weak);
+        let future: Future<u32> = Future::of(shared);
+        if is_gone {
+            drop(desk);
+        }
+        let journal = Journal::default();
+        write_down(&future, &journal, "a");
+        future.add_done_callback(|_| panic!("on purpose"));
+        assert!(future.cancel());
+        write_down(&future, &journal, "b");
+        assert_eq!(*journal.lock(), ["a cancelled", "b cancelled"]);
+    }
+}
+
+#[test]
+fn waiting_on_the_desks_own_thread_is_an_error_unless_the_future_is_done() {
+    let (desk, shared, future) = pooled();
+    let (_other_desk, other_shared, other) = pooled();
+    *desk.thread.lock() = Some(std::thread::current().id());
+    let soon = Duration::from_secs(3600);
+
+    assert!(matches!(future.result(), Err(TaskError::WouldDeadlock)));
+    assert!(matches!(future.result_timeout(soon), Err(TaskError::WouldDeadlock)));
+    assert!(matches!(future.exception(), Some(TaskError::WouldDeadlock)));
+    assert!(matches!(future.result_timeout(Duration::ZERO), Err(TaskError::WaitTimedOut(_))));
+    let future = future.into_result().unwrap_err();
+
+    run_all(other_shared.complete(forty_two()));
+    let both = [&other, &future];
+    assert_eq!(wait(both, None, ReturnWhen::AllCompleted).unwrap_err(), WaitError::WouldDeadlock);
+    assert_eq!(wait(both, None, ReturnWhen::FirstCompleted).unwrap().done, vec![other.clone()]);
+    assert_eq!(wait(both, Some(Duration::ZERO), ReturnWhen::AllCompleted).unwrap().not_done.len(), 1);
+    let mut ends = as_completed(both, None);
+    assert_eq!(ends.next(), Some(Ok(other.clone())));
+    assert_eq!(ends.next(), Some(Err(WaitError::WouldDeadlock)));
+    assert_eq!(ends.next(), None);
+
+    run_all(shared.complete(forty_two()));
+    assert_eq!(future.result().unwrap(), 42);
+    assert_eq!(wait(both, None, ReturnWhen::AllCompleted).unwrap().done.len(), 2);
+}
+
+#[test]
+fn a_wait_for_another_pools_futures_is_allowed_on_a_desks_thread() {
+    let (desk, _shared, _future) = pooled();
+    let (_other_desk, other_shared, other) = pooled();
+    *desk.thread.lock() = Some(std::thread::current().id());
+    let completing = crate::thread::spawn(move || run_all(other_shared.complete(forty_two())));
+    assert_eq!(other.result_timeout(Duration::from_secs(60)).unwrap(), 42);
+    completing.join().unwrap();
+}
+
+#[test]
+fn a_left_wait_leaves_nothing_behind_in_its_futures() {
+    let (_desk, shared, future) = pooled();
+    let before = Arc::strong_count(&shared);
+    let _ = wait([&future], Some(Duration::from_millis(1)), ReturnWhen::AllCompleted).unwrap();
+    drop(as_completed([&future], None));
+    let mut ends = as_completed([&future], Some(Duration::ZERO));
+    assert!(ends.next().unwrap().is_err());
+    assert_eq!(Arc::strong_count(&shared), before);
+    assert!(shared.has_no_listener());
+}
+
+#[test]
+fn a_pending_future_is_small() {
+    let bytes = size_of::<Shared>() + 2 * size_of::<usize>();
+    assert!(bytes <= 192, "{bytes} bytes");
+}

@@ -1,0 +1,135 @@
+//! Many calls of one function that travel together, each with an outcome of its own.
+//!
+//! Keeps true: each item is resolved once; who waits for an item is woken when that item is resolved; cancelling takes
+//! back what nobody has begun and nothing else. Never decodes, and never knows which items come next.
+
+use std::ops::Range;
+use std::sync::{Arc, Weak};
+use std::time::Instant;
+
+use parking_lot::{Condvar, Mutex};
+use pool_ipc::Refused;
+
+use crate::error::TaskError;
+use crate::future::{Desk, Encoded, Posting};
+use crate::manager::work::Posted;
+
+/// The outcome of one item.
+pub(crate) type ItemOutcome = Result<Encoded, TaskError>;
+
+/// A batch, shared by the pool and the one who reads its outcomes.
+pub(crate) struct Batch {
+    task: &'static str,
+    desk: Weak<dyn Desk>,
+    state: Mutex<State>,
+    /// Notified whenever an item is resolved.
+    resolved: Condvar,
+}
+
+struct State {
+    /// By item; taken out by the reader.
+    outcomes: Vec<Item>,
+    /// Where its frames are or were. A frame may be split several times.
+    posted: Vec<Posted>,
+    cancelled: bool,
+}
+
+enum Item {
+    Pending,
+    Resolved(ItemOutcome),
+    Taken,
+}
+
+/// Why an item has no outcome yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NotYet {
+    TooLate,
+    WouldDeadlock,
+}
+
+impl Batch {
+    pub(crate) fn new(task: &'static str, desk: Weak<dyn Desk>, items: u32) -> Arc<Self> {
+        let outcomes = std::iter::repeat_with(|| Item::Pending).take(items as usize).collect();
+        let state = State { outcomes, posted: Vec::new(), cancelled: false };
+        Arc::new(Self { task, desk, state: Mutex::new(state), resolved: Condvar::new() })
+    }
+
+    pub(crate) fn task(&self) -> &'static str {
+        self.task
+    }
+
+    /// Posts a frame unless the batch is cancelled; then its items are resolved as such.
+    pub(crate) fn post_with(
+        &self,
+        window: Range<u32>,
+        post: impl FnOnce() -> Result<Posted, Refused>,
+    ) -> Posting<Refused> {
+        let mut state = self.state.lock();
+        if state.cancelled {
+            drop(state);
+            window.for_each(|item| self.complete(item, Err(TaskError::Cancelled)));
+            return Posting::Cancelled;
+        }
+        match post() {
+            Ok(posted) => {
+                state.posted.push(posted);
+                Posting::Posted
+            }
+            Err(refused) => Posting::Refused(refused),
+        }
+    }
+
+    /// Brings the outcome of an item. A second one is dropped.
+    pub(crate) fn complete(&self, item: u32, outcome: ItemOutcome) {
+        let mut state = self.state.lock();
+        match state.outcomes.get_mut(item as usize) {
+            Some(pending @ Item::Pending) => *pending = Item::Resolved(outcome),
+            _ => log::debug!("item {item} of a batch of task {} was resolved again", self.task),
+        }
+        drop(state);
+        self.resolved.notify_all();
+    }
+
+    /// Takes the outcome of an item, once it is there.
+    pub(crate) fn take(&self, item: u32, deadline: Option<Instant>) -> Result<ItemOutcome, NotYet> {
+        let mut state = self.state.lock();
+        loop {
+            let slot = &mut state.outcomes[item as usize];
+            match std::mem::replace(slot, Item::Taken) {
+                Item::Resolved(outcome) => return Ok(outcome),
+                Item::Taken => return Ok(Err(TaskError::Taken)),
+                Item::Pending => *slot = Item::Pending,
+            }
+            if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+                return Err(NotYet::TooLate);
+            }
+            if self.desk.upgrade().is_some_and(|desk| desk.is_current_thread()) {
+                return Err(NotYet::WouldDeadlock);
+            }
+            match deadline {
+                None => self.resolved.wait(&mut state),
+                Some(deadline) => {
+                    self.resolved.wait_until(&mut state, deadline);
+                }
+            }
+        }
+    }
+
+    /// Takes back what nobody has begun.
+    pub(crate) fn cancel(&self) {
+        let mut state = self.state.lock();
+        state.cancelled = true;
+        let mut recalled = Vec::new();
+        for (link, ticket) in std::mem::take(&mut state.posted) {
+            recalled.extend(link.recall(ticket).map(|frame| (link.id(), frame)));
+        }
+        drop(state);
+        let desk = self.desk.upgrade();
+        for (link, frame) in recalled {
+            frame.window.clone().for_each(|item| self.complete(item, Err(TaskError::Cancelled)));
+            if let Some(desk) = &desk {
+                desk.recalled(link, frame);
+            }
+        }
+    }
+}

@@ -1,0 +1,395 @@
+//! The manager thread (`Thread-N`): waits for links and callers, asks [`state`] what to do, and does it.
+//!
+//! A turn has a fixed order. Workers are offered, fed and replaced before any future of the turn is completed, so that who
+//! wakes up by a result finds the worker free; callbacks run last. Keeps true: it never starts a process and never decodes
+//! a value; a panic of its own resolves every future of the pool instead of leaving them behind.
+
+mod backlog;
+mod batch;
+mod feeder;
+mod pool;
+mod state;
+mod work;
+
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Instant;
+
+use pool_ipc::{ExitCause, Frame, Link, LinkEvent, LinkId, Lost, Outcome, Owner, Share};
+
+pub(crate) use self::batch::{Batch, NotYet};
+use self::feeder::Order;
+use self::pool::Inbox;
+pub(crate) use self::pool::{Demand, Pool, Recruiter};
+pub(crate) use self::state::Limits;
+use self::state::{Action, Event, State, View};
+use self::work::Work;
+use crate::error::{Broken, NoMemory, StartFailure, TaskError, WorkerDied};
+use crate::future::{Callback, Encoded, panic_text, run_callback};
+use crate::thread::{JoinHandle, spawn_internal};
+use crate::wire::{Greeting, read_reply};
+
+/// The two threads of a pool.
+pub(crate) struct Threads {
+    manager: JoinHandle<()>,
+    feeder: JoinHandle<()>,
+}
+
+impl Threads {
+    /// Starts them. The manager is the first to be named.
+    ///
+    /// # Errors
+    /// The name of the thread that could not be started, and why.
+    pub(crate) fn start(pool: &Arc<Pool>, limits: Limits) -> Result<Self, (&'static str, std::io::Error)> {
+        let state = State::new(limits);
+        let for_manager = Arc::clone(pool);
+        let manager =
+            spawn_internal(None, move || Manager::new(for_manager, state).run()).map_err(|error| ("manager", error))?;
+        let for_feeder = Arc::clone(pool);
+        match spawn_internal(Some("QueueFeederThread"), move || run_feeder(&for_feeder)) {
+            Ok(feeder) => Ok(Self { manager, feeder }),
+            Err(error) => {
+                pool.shut();
+                pool.orders.stop();
+                let _ = manager.join();
+                Err(("QueueFeederThread", error))
+            }
+        }
+    }
+
+    /// Waits for both: the manager ends the feeder.
+    pub(crate) fn join(self) {
+        let _ = self.manager.join();
+        let _ = self.feeder.join();
+    }
+}
+
+fn run_feeder(pool: &Pool) {
+    if let Err(payload) = catch_unwind(AssertUnwindSafe(|| feeder::run(pool))) {
+        report_panic(pool, "QueueFeederThread", panic_text(&*payload));
+        pool.demand(Demand::Kill);
+    }
+}
+
+fn report_panic(pool: &Pool, thread: &str, message: &str) {
+    let broken = Broken::Internal { thread: thread.to_owned(), message: message.to_owned() };
+    log::error!("{broken}");
+    pool.break_down(Arc::new(broken));
+}
+
+/// The loop, and what one turn of it needs.
+struct Manager {
+    pool: Arc<Pool>,
+    state: State,
+    /// What links told. Taken one by one, so that a panic loses none.
+    news: VecDeque<LinkEvent>,
+    /// Outcomes of this turn, to be brought once the workers have been seen to. Taken one by one, too.
+    completions: VecDeque<(Owner, u32, Result<Encoded, TaskError>)>,
+    callbacks: Vec<Callback>,
+}
+
+impl Manager {
+    fn new(pool: Arc<Pool>, state: State) -> Self {
+        Self { pool, state, news: VecDeque::new(), completions: VecDeque::new(), callbacks: Vec::new() }
+    }
+
+    fn run(mut self) {
+        self.pool.appoint_manager();
+        while !self.state.is_finished() {
+            if let Err(payload) = catch_unwind(AssertUnwindSafe(|| self.turn())) {
+                report_panic(&self.pool, crate::thread::current().name(), panic_text(&*payload));
+                self.abandon();
+                break;
+            }
+        }
+        self.pool.orders.stop();
+        let mut callbacks = self.pool.depart();
+        callbacks.drain(..).for_each(run_callback);
+        self.pool.end();
+    }
+
+    fn turn(&mut self) {
+        let mut events = Vec::new();
+        self.pool.hub.wait(self.state.deadline(), &mut events);
+        self.news.extend(events);
+        let now = Instant::now();
+        let inbox = self.pool.take_inbox();
+        self.hear(inbox, now);
+        self.sort(now);
+        if self.state.deadline().is_some_and(|deadline| deadline <= now) {
+            self.decide(Event::Tick, None, now);
+        }
+        self.employ_idle(now);
+        self.complete();
+        self.callbacks.drain(..).for_each(run_callback);
+    }
+
+    fn complete(&mut self) {
+        while let Some((owner, item, outcome)) = self.completions.pop_front() {
+            self.callbacks.extend(Work::of(&owner).complete(item, outcome));
+        }
+    }
+
+    /// What callers and the feeder said.
+    fn hear(&mut self, inbox: Inbox, now: Instant) {
+        let Inbox { events, callbacks, demands } = inbox;
+        self.callbacks.extend(callbacks);
+        for event in events {
+            let link = match &event {
+                Event::Fed(link) | Event::Recalled(link) | Event::Withdrawn(link) => Some(*link),
+                _ => None,
+            };
+            let is_end = matches!(event, Event::ShutDown);
+            self.decide(event, link, now);
+            if is_end {
+                self.withdraw_all(now);
+            }
+        }
+        for demand in demands {
+            match demand {
+                Demand::CancelPending => self.fail_pending(&TaskError::Cancelled),
+                Demand::Kill => {
+                    let error = self.pool.verdict();
+                    self.fail_pending(&error);
+                    self.pool.links().iter().for_each(|link| kill(&**link));
+                }
+            }
+        }
+    }
+
+    /// What links have to tell, outcomes of one link taken together.
+    fn sort(&mut self, now: Instant) {
+        let mut progress: Option<(LinkId, usize)> = None;
+        let mut last_owner: Option<Owner> = None;
+        while let Some(event) = self.news.pop_front() {
+            let of = match &event {
+                LinkEvent::Outcome { link, .. } | LinkEvent::Declined { link, .. } => Some(*link),
+                _ => None,
+            };
+            if let Some((link, count)) = progress
+                && of != Some(link)
+            {
+                progress = None;
+                self.decide(Event::Progress { link, count }, Some(link), now);
+            }
+            match event {
+                LinkEvent::Outcome { link, outcome, .. } => {
+                    let same = last_owner.as_ref().is_some_and(|owner| Arc::ptr_eq(owner, &outcome.owner));
+                    let (_, count) = progress.unwrap_or((link, 0));
+                    progress = Some((link, count + usize::from(!same)));
+                    last_owner = Some(Arc::clone(&outcome.owner));
+                    self.receive(link, outcome);
+                }
+                LinkEvent::Declined { link, rest, .. } => {
+                    progress = Some(progress.unwrap_or((link, 0)));
+                    self.take_back(vec![rest]);
+                }
+                LinkEvent::Said { link, bytes } => self.greet(link, &bytes, now),
+                LinkEvent::Ended { link, pid, cause, corrupt, lost } => {
+                    let died = |task: &'static str| WorkerDied::new(task, pid, cause, corrupt.clone());
+                    self.mourn(lost, |task| TaskError::WorkerDied(Arc::new(died(task))));
+                    self.bury(link, pid, cause, now);
+                }
+            }
+        }
+        if let Some((link, count)) = progress {
+            self.decide(Event::Progress { link, count }, Some(link), now);
+        }
+    }
+
+    fn receive(&mut self, link: LinkId, outcome: Outcome) {
+        let Outcome { owner, item, result } = outcome;
+        let task = Work::of(&owner).task();
+        let pid = self.pool.link(link).map_or(0, |link| link.pid());
+        let outcome = match result {
+            Ok(body) => read_reply(task, pid, body.as_slice()).map(|start| Encoded { body, start }),
+            Err(lost) => Err(TaskError::NoMemory(NoMemory::new(task, lost.size, lost.errno))),
+        };
+        self.completions.push_back((owner, item, outcome));
+    }
+
+    fn greet(&mut self, link: LinkId, bytes: &[u8], now: Instant) {
+        let pid = self.pool.link(link).map_or(0, |link| link.pid());
+        let unfit = |failure| Event::Unfit(link, Broken::Start(Arc::new(failure)));
+        let event = match Greeting::decode(bytes) {
+            Some(Greeting::Ready { fingerprint }) if fingerprint == crate::task::fingerprint() => Event::Ready(link),
+            Some(Greeting::Ready { .. } | Greeting::OtherBuild) => unfit(StartFailure::OtherBuild { pid }),
+            Some(Greeting::InitializerFailed(error)) => Event::Unfit(link, Broken::Initializer { pid, error }),
+            None => unfit(StartFailure::Garbled { pid }),
+        };
+        self.decide(event, Some(link), now);
+    }
+
+    /// What a dead worker left: one item to blame, and the rest for others.
+    fn mourn(&mut self, lost: Vec<Lost>, error: impl Fn(&'static str) -> TaskError) {
+        let mut rests = Vec::new();
+        for Lost { owner, blamed, rest } in lost {
+            let task = Work::of(&owner).task();
+            self.completions.extend(blamed.map(|item| (owner, item, Err(error(task)))));
+            rests.extend(rest);
+        }
+        self.take_back(rests);
+    }
+
+    fn bury(&mut self, link: LinkId, pid: u32, cause: ExitCause, now: Instant) {
+        self.pool.discharge(link);
+        self.decide(Event::Ended { link, pid, cause }, None, now);
+    }
+
+    fn take_back(&mut self, frames: Vec<Frame>) {
+        frames.iter().for_each(|frame| Work::of(&frame.owner).unpost());
+        self.pool.backlog.give_back(frames);
+    }
+
+    /// Frames that wait go to idle workers first, and have new ones started else.
+    fn employ_idle(&mut self, now: Instant) {
+        while self.pool.backlog.waiting() > 0
+            && let Some(link) = self.pool.withdraw()
+        {
+            self.decide(Event::Withdrawn(link.id()), Some(link.id()), now);
+        }
+        if self.pool.backlog.waiting() > 0 {
+            self.decide(Event::Submitted, None, now);
+        }
+    }
+
+    fn withdraw_all(&mut self, now: Instant) {
+        while let Some(link) = self.pool.withdraw() {
+            self.decide(Event::Withdrawn(link.id()), Some(link.id()), now);
+        }
+    }
+
+    /// Asks the state, and does what it says, which may be more to tell it.
+    fn decide(&mut self, event: Event, link: Option<LinkId>, now: Instant) {
+        let mut events = VecDeque::from([(event, link)]);
+        let mut actions = Vec::new();
+        while let Some((event, link)) = events.pop_front() {
+            let outstanding = link.and_then(|link| self.pool.link(link)).map_or(0, |link| link.outstanding());
+            let view = View { now, waiting: self.pool.backlog.waiting(), outstanding };
+            log::trace!("{event:?}, {} waiting, {outstanding} outstanding", view.waiting);
+            self.state.step(event, view, &mut actions);
+            for action in actions.drain(..) {
+                log::trace!("  {action:?}");
+                events.extend(self.act(action));
+            }
+        }
+    }
+
+    /// Carries out one action. Some of them have an answer.
+    fn act(&mut self, action: Action) -> Option<(Event, Option<LinkId>)> {
+        match action {
+            Action::Start(id) => self.pool.orders.give(Order::Start(id)),
+            Action::Feed { link: id, frames } => {
+                let frames = self.pool.backlog.reserve(frames);
+                match self.pool.link(id) {
+                    Some(link) => self.pool.orders.give(Order::Feed { link, frames }),
+                    None => {
+                        self.pool.backlog.unreserve(frames);
+                        return Some((Event::Fed(id), None));
+                    }
+                }
+            }
+            Action::Offer(id) => {
+                if let Some(link) = self.pool.link(id) {
+                    self.pool.offer(link);
+                }
+            }
+            Action::Steal { thief } => {
+                let frames = self.steal_for(thief);
+                return Some((Event::Stolen { thief, frames }, Some(thief)));
+            }
+            Action::Recall(id) => {
+                let frames = self.pool.link(id).map(|link| link.recall_tail(Share::All)).unwrap_or_default();
+                self.take_back(frames);
+                return Some((Event::Recalled(id), Some(id)));
+            }
+            Action::Close(id) => {
+                if let Some(link) = self.pool.link(id) {
+                    link.close();
+                }
+            }
+            Action::Kill(id) => {
+                if let Some(link) = self.pool.link(id) {
+                    kill(&*link);
+                }
+            }
+            Action::Break => {
+                if let Some(broken) = self.state.broken() {
+                    self.pool.break_down(Arc::clone(broken));
+                }
+                let error = self.pool.verdict();
+                self.fail_pending(&error);
+            }
+            Action::Finish => {}
+        }
+        None
+    }
+
+    /// Takes half of what waits at the link with the most.
+    fn steal_for(&mut self, thief: LinkId) -> usize {
+        let others = self.pool.links().into_iter().filter(|link| link.id() != thief);
+        let richest = others.map(|link| (link.unclaimed(), link)).max_by_key(|&(unclaimed, _)| unclaimed);
+        let Some((_, victim)) = richest.filter(|&(unclaimed, _)| unclaimed > 0) else { return 0 };
+        let frames = victim.recall_tail(Share::Half);
+        let count = frames.len();
+        self.take_back(frames);
+        self.pool.tell(Event::Recalled(victim.id()));
+        count
+    }
+
+    /// Fails all that nobody has begun, here and at links.
+    fn fail_pending(&mut self, error: &TaskError) {
+        let mut frames = self.pool.backlog.take_all();
+        for link in self.pool.links() {
+            let recalled = link.recall_tail(Share::All);
+            if !recalled.is_empty() {
+                self.pool.tell(Event::Recalled(link.id()));
+            }
+            frames.extend(recalled);
+        }
+        for frame in frames {
+            let items = frame.window.clone();
+            let owner = frame.owner;
+            self.completions.extend(items.map(|item| (Arc::clone(&owner), item, Err(error.clone()))));
+        }
+    }
+
+    /// The last resort after a panic of this thread: ends all workers and resolves every future that is left.
+    fn abandon(&mut self) {
+        let error = self.pool.verdict();
+        self.pool.orders.stop();
+        loop {
+            while let Some(event) = self.news.pop_front() {
+                match event {
+                    LinkEvent::Outcome { link, outcome, .. } => self.receive(link, outcome),
+                    LinkEvent::Declined { rest, .. } => self.pool.backlog.give_back(vec![rest]),
+                    LinkEvent::Said { .. } => {}
+                    LinkEvent::Ended { link, lost, .. } => {
+                        self.mourn(lost, |_| error.clone());
+                        self.pool.discharge(link);
+                    }
+                }
+            }
+            let links = self.pool.links();
+            if links.is_empty() {
+                break;
+            }
+            links.iter().for_each(|link| kill(&**link));
+            let mut events = Vec::new();
+            self.pool.hub.wait(None, &mut events);
+            self.news.extend(events);
+        }
+        self.complete();
+        self.callbacks.drain(..).for_each(run_callback);
+    }
+}
+
+/// Ends a worker, and what stayed in its process group.
+fn kill(link: &dyn Link) {
+    link.close();
+    link.signal(SIGKILL, true);
+}
+
+/// The signal that nothing survives, by its number on every Unix.
+const SIGKILL: i32 = 9;

@@ -1,0 +1,314 @@
+//! What the callers, the feeder and the manager share. No thread owns it, and no lock covers more than one named thing.
+//!
+//! Keeps true: a frame that `submit` accepted is resolved, whatever happens to the pool; only the manager decides; who is
+//! told something wakes the manager.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::thread::ThreadId;
+use std::time::{Duration, Instant};
+
+use parking_lot::{Condvar, Mutex};
+use pool_ipc::{Frame, Hub, Link, LinkId, RefusedWhy, StartError, StartOrder};
+
+use crate::error::{Broken, NoMemory, SubmitError, TaskError};
+use crate::future::{Callback, Desk, Posting, run_callback};
+use crate::manager::backlog::Backlog;
+use crate::manager::feeder::Orders;
+use crate::manager::state::Event;
+use crate::manager::work::Work;
+
+/// Makes the order for the next worker.
+pub(crate) type Recruiter = Box<dyn Fn() -> StartOrder + Send + Sync>;
+
+/// A pool, but for its threads.
+pub(crate) struct Pool {
+    pub(crate) hub: Arc<dyn Hub>,
+    pub(crate) backlog: Backlog,
+    pub(crate) orders: Orders,
+    recruiter: Recruiter,
+    /// Links whose workers have nothing to do. Whoever takes one out may post one frame to it. The last one in is the
+    /// first one out: its memory is the warmest.
+    idle: Mutex<Vec<Arc<dyn Link>>>,
+    /// All links that have not ended, for whoever needs one by name.
+    links: Mutex<HashMap<LinkId, Arc<dyn Link>>>,
+    inbox: Mutex<Inbox>,
+    /// Whether the manager was woken and has not looked into its inbox since.
+    woken: AtomicBool,
+    gate: AtomicU8,
+    broken: OnceLock<Arc<Broken>>,
+    manager: OnceLock<ThreadId>,
+    ended: Mutex<bool>,
+    has_ended: Condvar,
+    /// The process that made it. In a fork of that it is a shell.
+    home: u64,
+}
+
+/// What the manager was told since it last looked. Bounded by the feeder's orders, and by the callers that cancel and add
+/// callbacks, whose own doing it is.
+#[derive(Default)]
+pub(crate) struct Inbox {
+    pub(crate) events: Vec<Event>,
+    pub(crate) callbacks: Vec<Callback>,
+    pub(crate) demands: Vec<Demand>,
+}
+
+/// What the owner of a pool asks for, beyond [`Event::ShutDown`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Demand {
+    /// Cancel what has not begun.
+    CancelPending,
+    /// End all workers now.
+    Kill,
+}
+
+const OPEN: u8 = 0;
+const SHUT: u8 = 1;
+const BROKEN: u8 = 2;
+/// The manager is gone: nothing that is pushed now would be taken.
+const GONE: u8 = 3;
+
+impl Pool {
+    pub(crate) fn new(hub: Arc<dyn Hub>, recruiter: Recruiter) -> Self {
+        Self {
+            hub,
+            backlog: Backlog::default(),
+            orders: Orders::default(),
+            recruiter,
+            idle: Mutex::default(),
+            links: Mutex::default(),
+            inbox: Mutex::default(),
+            woken: AtomicBool::new(false),
+            gate: AtomicU8::new(OPEN),
+            broken: OnceLock::new(),
+            manager: OnceLock::new(),
+            ended: Mutex::new(false),
+            has_ended: Condvar::new(),
+            home: pool_ipc::fork_generation(),
+        }
+    }
+
+    /// Whether this process is a fork of the one that made the pool.
+    pub(crate) fn is_foreign(&self) -> bool {
+        self.home != pool_ipc::fork_generation()
+    }
+
+    /// Whether tasks are taken.
+    ///
+    /// # Errors
+    /// They are not, and why.
+    pub(crate) fn admit(&self) -> Result<(), SubmitError> {
+        if self.is_foreign() {
+            return Err(SubmitError::Forked);
+        }
+        match self.gate.load(Ordering::SeqCst) {
+            OPEN => Ok(()),
+            SHUT => Err(SubmitError::ShutDown),
+            _ => Err(self.broken.get().map_or(SubmitError::ShutDown, |broken| SubmitError::Broken(Arc::clone(broken)))),
+        }
+    }
+
+    /// Takes a frame on: straight into the slot of an idle worker while nothing waits, else into the backlog.
+    ///
+    /// # Errors
+    /// There is no room for its payload. Nothing was queued.
+    pub(crate) fn submit(&self, frame: Frame) -> Result<(), SubmitError> {
+        match self.try_direct(frame)? {
+            None => Ok(()),
+            Some(frame) => {
+                self.backlog.push(frame);
+                self.wake();
+                self.fail_if_gone();
+                Ok(())
+            }
+        }
+    }
+
+    /// Gives the frame back where no idle worker took it.
+    fn try_direct(&self, frame: Frame) -> Result<Option<Frame>, SubmitError> {
+        if !self.backlog.is_empty() {
+            return Ok(Some(frame));
+        }
+        let Some(link) = self.idle.lock().pop() else { return Ok(Some(frame)) };
+        let work = Work::of(&frame.owner);
+        match work.post(frame, &link) {
+            Posting::Posted => Ok(None),
+            Posting::Cancelled => {
+                self.tell(Event::Withdrawn(link.id()));
+                Ok(None)
+            }
+            Posting::Refused(refusal) => {
+                // Whatever is wrong with it, the manager has it again.
+                self.tell(Event::Withdrawn(link.id()));
+                match refusal.why {
+                    RefusedWhy::NoMemory { size, errno } => {
+                        Err(SubmitError::NoMemory(NoMemory::new(work.task(), size, errno)))
+                    }
+                    _ => Ok(Some(refusal.frame)),
+                }
+            }
+        }
+    }
+
+    /// Starts a worker.
+    pub(crate) fn recruit(&self, id: LinkId) -> Result<Arc<dyn Link>, StartError> {
+        self.hub.start(id, &(self.recruiter)())
+    }
+
+    /// Callers may post to the link.
+    pub(crate) fn offer(&self, link: Arc<dyn Link>) {
+        self.idle.lock().push(link);
+    }
+
+    /// Takes an idle link back from the callers.
+    pub(crate) fn withdraw(&self) -> Option<Arc<dyn Link>> {
+        self.idle.lock().pop()
+    }
+
+    pub(crate) fn enlist(&self, link: Arc<dyn Link>) {
+        self.links.lock().insert(link.id(), link);
+    }
+
+    pub(crate) fn discharge(&self, id: LinkId) {
+        self.idle.lock().retain(|link| link.id() != id);
+        self.links.lock().remove(&id);
+    }
+
+    pub(crate) fn link(&self, id: LinkId) -> Option<Arc<dyn Link>> {
+        self.links.lock().get(&id).cloned()
+    }
+
+    pub(crate) fn links(&self) -> Vec<Arc<dyn Link>> {
+        self.links.lock().values().cloned().collect()
+    }
+
+    /// Tells the manager something.
+    pub(crate) fn tell(&self, event: Event) {
+        self.inbox.lock().events.push(event);
+        self.wake();
+    }
+
+    pub(crate) fn demand(&self, demand: Demand) {
+        self.inbox.lock().demands.push(demand);
+        self.wake();
+    }
+
+    /// Has the manager look at its inbox and the backlog.
+    pub(crate) fn wake(&self) {
+        if !self.woken.swap(true, Ordering::SeqCst) {
+            self.hub.wake();
+        }
+    }
+
+    pub(crate) fn take_inbox(&self) -> Inbox {
+        self.woken.store(false, Ordering::SeqCst);
+        std::mem::take(&mut *self.inbox.lock())
+    }
+
+    /// Runs callbacks on the manager's thread, or here if that is gone.
+    pub(crate) fn run_callbacks(&self, callbacks: Vec<Callback>) {
+        if let Err(callbacks) = self.run_soon(callbacks) {
+            callbacks.into_iter().for_each(run_callback);
+        }
+    }
+
+    /// Takes no more tasks.
+    pub(crate) fn shut(&self) {
+        let _ = self.gate.compare_exchange(OPEN, SHUT, Ordering::SeqCst, Ordering::SeqCst);
+        self.tell(Event::ShutDown);
+    }
+
+    pub(crate) fn break_down(&self, broken: Arc<Broken>) {
+        // The first reason is the one.
+        let _ = self.broken.set(broken);
+        self.gate.fetch_max(BROKEN, Ordering::SeqCst);
+    }
+
+    /// What becomes of a task that will not run any more.
+    pub(crate) fn verdict(&self) -> TaskError {
+        self.broken.get().map_or(TaskError::ShutDown, |broken| TaskError::Broken(Arc::clone(broken)))
+    }
+
+    /// The calling thread is the manager.
+    pub(crate) fn appoint_manager(&self) {
+        let _ = self.manager.set(std::thread::current().id());
+    }
+
+    /// The manager leaves. What comes in from now on is failed by whoever brings it.
+    pub(crate) fn depart(&self) -> Vec<Callback> {
+        let mut inbox = self.inbox.lock();
+        self.gate.store(GONE, Ordering::SeqCst);
+        let callbacks = std::mem::take(&mut inbox.callbacks);
+        drop(inbox);
+        self.fail_if_gone();
+        callbacks
+    }
+
+    /// The manager and the feeder are done.
+    pub(crate) fn end(&self) {
+        *self.ended.lock() = true;
+        self.has_ended.notify_all();
+    }
+
+    /// Waits for the end of manager and feeder. False: they were not done in time.
+    pub(crate) fn wait_for_end(&self, limit: Option<Duration>) -> bool {
+        let deadline = limit.and_then(|limit| Instant::now().checked_add(limit));
+        let mut ended = self.ended.lock();
+        while !*ended {
+            match deadline {
+                None => self.has_ended.wait(&mut ended),
+                Some(deadline) if self.has_ended.wait_until(&mut ended, deadline).timed_out() => return *ended,
+                Some(_) => {}
+            }
+        }
+        true
+    }
+
+    /// A frame that was pushed after the manager had left would wait for ever.
+    fn fail_if_gone(&self) {
+        if self.gate.load(Ordering::SeqCst) != GONE {
+            return;
+        }
+        let error = self.verdict();
+        for frame in self.backlog.take_all() {
+            Work::of(&frame.owner).fail(frame.window, &error).into_iter().for_each(run_callback);
+        }
+    }
+}
+
+impl Desk for Pool {
+    fn run_soon(&self, callbacks: Vec<Callback>) -> Result<(), Vec<Callback>> {
+        if callbacks.is_empty() {
+            return Ok(());
+        }
+        let mut inbox = self.inbox.lock();
+        if self.gate.load(Ordering::SeqCst) == GONE || self.is_foreign() {
+            return Err(callbacks);
+        }
+        inbox.callbacks.extend(callbacks);
+        drop(inbox);
+        self.wake();
+        Ok(())
+    }
+
+    fn is_current_thread(&self) -> bool {
+        self.manager.get() == Some(&std::thread::current().id())
+    }
+
+    fn recalled(&self, link: LinkId, _frame: Frame) {
+        self.tell(Event::Recalled(link));
+    }
+}
+
+impl fmt::Debug for Pool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pool")
+            .field("hub", &self.hub)
+            .field("waiting", &self.backlog.waiting())
+            .field("idle", &self.idle.lock().len())
+            .field("workers", &self.links.lock().len())
+            .finish_non_exhaustive()
+    }
+}

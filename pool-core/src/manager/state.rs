@@ -1,0 +1,480 @@
+//! Every decision of the manager: an event comes in, actions go out. Pure: no io, no thread, no clock, no process, so that
+//! each policy is a table test.
+//!
+//! Keeps true:
+//! 1. A worker that has nothing to do is offered to callers, or fed, or closed; never forgotten.
+//! 2. Workers start on demand, one for each frame that no other worker is there for, up to the maximum.
+//! 3. A link is fed by pace: one frame ahead of none where tasks are long, many where they are short, and what waits behind
+//!    a task that turns out long is taken back.
+//! 4. Who never said hello is counted, and after a few of those in a row without any worker the pool is broken, instead of
+//!    starting processes for ever.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use pool_ipc::{ExitCause, LinkId};
+
+use crate::error::{Broken, StartFailure};
+
+/// How long the frames that are posted ahead of a worker should keep it busy.
+const AHEAD: Duration = Duration::from_micros(500);
+
+/// How long a frame may wait behind another one at a worker before it is taken back.
+const PATIENCE: Duration = Duration::from_millis(5);
+
+/// How many workers in a row may end before they said hello, where no other worker is there.
+const EARLY_DEATHS: u32 = 3;
+
+/// What happened.
+#[derive(Debug)]
+pub(crate) enum Event {
+    /// Frames were added to the backlog.
+    Submitted,
+    /// The feeder has started a worker.
+    Started(LinkId),
+    /// The feeder could not.
+    StartFailed(LinkId, StartFailure),
+    /// A worker said hello.
+    Ready(LinkId),
+    /// A worker said that it cannot work, and the pool neither.
+    Unfit(LinkId, Broken),
+    /// Outcomes of `count` frames' items came in, or a part of a frame came back.
+    Progress { link: LinkId, count: usize },
+    /// The feeder has posted what it was told to, as far as that was possible.
+    Fed(LinkId),
+    /// Frames of this link were taken back: cancelled, or stolen for another worker.
+    Recalled(LinkId),
+    /// A link that was offered is not any more, and nothing was posted.
+    Withdrawn(LinkId),
+    /// This many frames were taken from others for this worker.
+    Stolen { thief: LinkId, frames: usize },
+    /// A worker is gone.
+    Ended { link: LinkId, pid: u32, cause: ExitCause },
+    /// No further submits; what is queued is still run.
+    ShutDown,
+    /// A deadline passed.
+    Tick,
+}
+
+/// What the state cannot know by itself, at the time of the event.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct View {
+    pub(crate) now: Instant,
+    /// How many frames wait and are not reserved.
+    pub(crate) waiting: usize,
+    /// How many frames the link that the event is about holds.
+    pub(crate) outstanding: usize,
+}
+
+/// What to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Action {
+    /// Have the feeder start a worker under this name.
+    Start(LinkId),
+    /// Have the feeder post so many frames of the backlog.
+    Feed { link: LinkId, frames: usize },
+    /// Callers may post to it.
+    Offer(LinkId),
+    /// Take frames from busy links for this one, and report how many.
+    Steal { thief: LinkId },
+    /// Take back to the backlog what waits at this link.
+    Recall(LinkId),
+    /// Its worker may end once it has run what it has.
+    Close(LinkId),
+    /// End its worker now.
+    Kill(LinkId),
+    /// Nothing will run any more: fail what waits, here and at links, for this reason.
+    Break,
+    /// All workers are gone and nothing is left to do.
+    Finish,
+}
+
+/// What the pool as a whole is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Open,
+    /// Shut down; the backlog is still to be run.
+    Draining,
+    Broken,
+    Finished,
+}
+
+/// What one worker is doing. Moves from `Starting` to `Ready`, from both to `Closing`, and is dropped when it ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// It has not said hello.
+    Starting,
+    Ready,
+    Closing,
+}
+
+#[derive(Debug)]
+struct Worker {
+    stage: Stage,
+    /// How many frames it holds, as far as is known.
+    outstanding: usize,
+    /// How many the feeder was told to post and has not reported.
+    coming: usize,
+    /// Callers may have posted to it.
+    offered: bool,
+    /// Since when it has worked on the frame that it works on, where that is known: not when a caller posted to it.
+    since: Option<Instant>,
+    /// The time that a frame takes, averaged.
+    pace: Option<Duration>,
+    /// Whether the timer is set that watches over frames posted ahead.
+    timed: bool,
+    /// Whether it has finished a task.
+    served: bool,
+    /// It was killed because it did not say hello.
+    too_late: bool,
+}
+
+/// What a deadline is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Timer {
+    /// The worker should have said hello.
+    Hello,
+    /// Frames that wait behind another one may have waited long enough.
+    Patience,
+}
+
+/// The limits that the builder sets.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    pub(crate) max_workers: usize,
+    /// How many frames a link of this backend takes.
+    pub(crate) frames_a_link: usize,
+    /// How long a worker may take to say hello.
+    pub(crate) hello: Duration,
+}
+
+/// The manager's mind.
+#[derive(Debug)]
+pub(crate) struct State {
+    limits: Limits,
+    phase: Phase,
+    workers: HashMap<LinkId, Worker>,
+    /// Workers that the feeder was told to start and has not reported.
+    starting: BTreeSet<LinkId>,
+    next_link: u64,
+    /// Workers that ended before they said hello, since the last that did.
+    early_deaths: u32,
+    /// How many workers hold frames or are about to.
+    loaded: usize,
+    /// How many feeds the feeder has not reported, those of workers that ended meanwhile included: it holds frames.
+    feeds: usize,
+    timers: BTreeSet<(Instant, LinkId, Timer)>,
+    broken: Option<Arc<Broken>>,
+}
+
+impl State {
+    pub(crate) fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            phase: Phase::Open,
+            workers: HashMap::new(),
+            starting: BTreeSet::new(),
+            next_link: 0,
+            early_deaths: 0,
+            loaded: 0,
+            feeds: 0,
+            timers: BTreeSet::new(),
+            broken: None,
+        }
+    }
+
+    /// When to send a [`Event::Tick`].
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        self.timers.first().map(|&(deadline, ..)| deadline)
+    }
+
+    pub(crate) fn is_finished(&self) -> bool {
+        self.phase == Phase::Finished
+    }
+
+    pub(crate) fn broken(&self) -> Option<&Arc<Broken>> {
+        self.broken.as_ref()
+    }
+
+    /// Takes an event in and appends what to do.
+    pub(crate) fn step(&mut self, event: Event, view: View, actions: &mut Vec<Action>) {
+        match event {
+            Event::Submitted if self.phase == Phase::Broken => actions.push(Action::Break),
+            Event::Submitted => self.start_on_demand(view, actions),
+            Event::Started(link) => self.started(link, view, actions),
+            Event::StartFailed(link, failure) => {
+                self.starting.remove(&link);
+                if self.workers.is_empty() && self.starting.is_empty() {
+                    self.break_down(Broken::Start(Arc::new(failure)), actions);
+                }
+            }
+            Event::Ready(link) => self.ready(link, view, actions),
+            Event::Unfit(link, broken) => {
+                if let Some(worker) = self.workers.get_mut(&link) {
+                    worker.stage = Stage::Closing;
+                }
+                self.break_down(broken, actions);
+            }
+            Event::Progress { link, count } => self.progress(link, count, view, actions),
+            Event::Fed(link) => self.fed(link, view, actions),
+            // A link that was offered can only have had a frame to recall if a caller took it and posted there.
+            Event::Recalled(link) | Event::Withdrawn(link) => {
+                self.load(link, view.outstanding, |worker| worker.offered = false);
+                self.employ(link, view, actions);
+            }
+            Event::Stolen { thief, frames: 0 } => self.rest(thief, view, actions),
+            Event::Stolen { thief, .. } => self.employ(thief, view, actions),
+            Event::Ended { link, pid, cause } => self.ended(link, pid, cause, view, actions),
+            Event::ShutDown if self.phase == Phase::Open => self.phase = Phase::Draining,
+            Event::ShutDown => {}
+            Event::Tick => self.tick(view, actions),
+        }
+        self.finish_if_done(view, actions);
+    }
+
+    fn started(&mut self, link: LinkId, view: View, actions: &mut Vec<Action>) {
+        self.starting.remove(&link);
+        let worker = Worker {
+            stage: Stage::Starting,
+            outstanding: 0,
+            coming: 0,
+            offered: false,
+            since: None,
+            pace: None,
+            timed: false,
+            served: false,
+            too_late: false,
+        };
+        self.workers.insert(link, worker);
+        if let Some(deadline) = view.now.checked_add(self.limits.hello) {
+            self.timers.insert((deadline, link, Timer::Hello));
+        }
+        match self.phase {
+            Phase::Open | Phase::Draining if view.waiting > 0 => self.feed(link, 1, view, actions),
+            // It is employed, or sent home, when it has said hello.
+            _ => {}
+        }
+    }
+
+    fn ready(&mut self, link: LinkId, view: View, actions: &mut Vec<Action>) {
+        self.early_deaths = 0;
+        self.load(link, view.outstanding, |worker| {
+            if worker.stage == Stage::Starting {
+                worker.stage = Stage::Ready;
+            }
+        });
+        self.employ(link, view, actions);
+    }
+
+    fn progress(&mut self, link: LinkId, count: usize, view: View, actions: &mut Vec<Action>) {
+        self.load(link, view.outstanding, |worker| {
+            worker.note_pace(count, view.now);
+            worker.served |= count > 0;
+        });
+        self.employ(link, view, actions);
+    }
+
+    fn fed(&mut self, link: LinkId, view: View, actions: &mut Vec<Action>) {
+        self.feeds -= 1;
+        self.load(link, view.outstanding, |worker| worker.coming = 0);
+        if let Some(worker) = self.workers.get_mut(&link)
+            && worker.outstanding > 1
+            && !worker.timed
+        {
+            worker.timed = true;
+            self.timers.insert((view.now + PATIENCE, link, Timer::Patience));
+        }
+        self.employ(link, view, actions);
+    }
+
+    /// Gives a worker the next thing to do, if it can take one.
+    fn employ(&mut self, link: LinkId, view: View, actions: &mut Vec<Action>) {
+        let workers = self.workers.len();
+        let Some(worker) = self.workers.get(&link) else { return };
+        if worker.coming > 0 || worker.offered || worker.stage == Stage::Closing {
+            return;
+        }
+        let depth = worker.depth(self.limits.frames_a_link);
+        let is_free = worker.outstanding == 0;
+        if self.phase == Phase::Broken {
+            if is_free {
+                self.close(link, actions);
+            }
+        } else if view.waiting > 0 && worker.outstanding <= depth / 2 {
+            let fair = view.waiting.div_ceil(workers).max(1);
+            self.feed(link, fair.min(depth - worker.outstanding), view, actions);
+        } else if is_free && worker.stage == Stage::Ready && self.loaded > 0 {
+            actions.push(Action::Steal { thief: link });
+        } else if is_free && worker.stage == Stage::Ready {
+            self.rest(link, view, actions);
+        }
+    }
+
+    fn feed(&mut self, link: LinkId, frames: usize, view: View, actions: &mut Vec<Action>) {
+        let Some(worker) = self.workers.get(&link) else { return };
+        let (outstanding, was_free) = (worker.outstanding, worker.outstanding == 0);
+        self.load(link, outstanding, |worker| {
+            worker.coming = frames;
+            if was_free && worker.stage == Stage::Ready {
+                worker.since = Some(view.now);
+            }
+        });
+        self.feeds += 1;
+        actions.push(Action::Feed { link, frames });
+    }
+
+    /// Changes a worker, and keeps count of those that have something to do.
+    fn load(&mut self, link: LinkId, outstanding: usize, change: impl FnOnce(&mut Worker)) {
+        let Some(worker) = self.workers.get_mut(&link) else { return };
+        self.loaded -= usize::from(worker.is_loaded());
+        worker.outstanding = outstanding;
+        change(worker);
+        self.loaded += usize::from(worker.is_loaded());
+    }
+
+    /// A worker that nobody needs now.
+    fn rest(&mut self, link: LinkId, view: View, actions: &mut Vec<Action>) {
+        let Some(worker) = self.workers.get_mut(&link) else { return };
+        match self.phase {
+            Phase::Open if worker.stage == Stage::Ready => {
+                worker.offered = true;
+                actions.push(Action::Offer(link));
+            }
+            Phase::Draining if view.waiting > 0 => self.employ(link, view, actions),
+            _ => self.close(link, actions),
+        }
+    }
+
+    fn close(&mut self, link: LinkId, actions: &mut Vec<Action>) {
+        if let Some(worker) = self.workers.get_mut(&link)
+            && worker.stage != Stage::Closing
+        {
+            worker.stage = Stage::Closing;
+            actions.push(Action::Close(link));
+        }
+    }
+
+    /// Starts workers for frames that nobody is there for. Frames that starting workers will take are not counted.
+    fn start_on_demand(&mut self, view: View, actions: &mut Vec<Action>) {
+        let hopeless = self.early_deaths >= EARLY_DEATHS && !self.workers.is_empty();
+        if !matches!(self.phase, Phase::Open | Phase::Draining) || hopeless {
+            return;
+        }
+        let alive = self.workers.values().filter(|worker| worker.stage != Stage::Closing).count();
+        let room = self.limits.max_workers.saturating_sub(alive + self.starting.len());
+        let unserved = view.waiting.saturating_sub(self.starting.len());
+        for _ in 0..room.min(unserved) {
+            self.start(actions);
+        }
+    }
+
+    fn start(&mut self, actions: &mut Vec<Action>) {
+        let link = LinkId(self.next_link);
+        self.next_link += 1;
+        self.starting.insert(link);
+        actions.push(Action::Start(link));
+    }
+
+    fn ended(&mut self, link: LinkId, pid: u32, cause: ExitCause, view: View, actions: &mut Vec<Action>) {
+        let Some(worker) = self.workers.remove(&link) else { return };
+        self.loaded -= usize::from(worker.is_loaded());
+        if worker.stage == Stage::Starting {
+            // Who does not even answer in time will not do so the next time.
+            self.early_deaths += if worker.too_late { EARLY_DEATHS } else { 1 };
+            let failure = match worker.too_late {
+                true => StartFailure::NoHello { pid, limit: self.limits.hello },
+                false => StartFailure::EndedEarly { pid, cause },
+            };
+            log::warn!("a worker did not come up: {failure}");
+            if self.early_deaths >= EARLY_DEATHS && !self.workers.values().any(|worker| worker.stage == Stage::Ready) {
+                self.break_down(Broken::Start(Arc::new(failure)), actions);
+            }
+        }
+        // A worker that did its work and was lost is replaced at once, so that the next submit finds one.
+        if self.phase == Phase::Open && worker.stage == Stage::Ready && worker.served {
+            self.start(actions);
+        } else {
+            self.start_on_demand(view, actions);
+        }
+    }
+
+    fn break_down(&mut self, broken: Broken, actions: &mut Vec<Action>) {
+        if matches!(self.phase, Phase::Broken | Phase::Finished) {
+            return;
+        }
+        log::error!("{broken}");
+        self.phase = Phase::Broken;
+        self.broken = Some(Arc::new(broken));
+        actions.push(Action::Break);
+        let links: Vec<LinkId> = self.workers.keys().copied().collect();
+        links.into_iter().for_each(|link| self.close(link, actions));
+    }
+
+    fn tick(&mut self, view: View, actions: &mut Vec<Action>) {
+        while let Some(&(deadline, link, timer)) = self.timers.first()
+            && deadline <= view.now
+        {
+            self.timers.pop_first();
+            let Some(worker) = self.workers.get_mut(&link) else { continue };
+            match timer {
+                Timer::Hello if worker.stage == Stage::Starting => {
+                    worker.too_late = true;
+                    actions.push(Action::Kill(link));
+                }
+                Timer::Hello => {}
+                Timer::Patience if worker.outstanding <= 1 => worker.timed = false,
+                Timer::Patience => {
+                    let patience_ends = *worker.since.get_or_insert(view.now) + PATIENCE;
+                    if patience_ends <= view.now {
+                        worker.timed = false;
+                        worker.pace = Some(PATIENCE);
+                        actions.push(Action::Recall(link));
+                    } else {
+                        self.timers.insert((patience_ends, link, Timer::Patience));
+                    }
+                }
+            }
+        }
+    }
+
+    fn finish_if_done(&mut self, view: View, actions: &mut Vec<Action>) {
+        let nobody = self.workers.is_empty() && self.starting.is_empty() && self.feeds == 0;
+        match self.phase {
+            Phase::Draining if nobody && view.waiting > 0 => self.start_on_demand(view, actions),
+            Phase::Draining | Phase::Broken if nobody => {
+                self.phase = Phase::Finished;
+                actions.push(Action::Finish);
+            }
+            _ => {}
+        }
+    }
+}
+
+impl Worker {
+    fn is_loaded(&self) -> bool {
+        self.outstanding + self.coming > 0
+    }
+
+    /// How many frames it should hold.
+    fn depth(&self, most: usize) -> usize {
+        let Some(pace) = self.pace.filter(|_| self.stage == Stage::Ready) else { return 1 };
+        let fitting = AHEAD.as_nanos() / pace.as_nanos().max(1);
+        usize::try_from(fitting).unwrap_or(most).clamp(1, most)
+    }
+
+    /// Learns from `count` frames that are done, if it is known when they began.
+    fn note_pace(&mut self, count: usize, now: Instant) {
+        if count == 0 {
+            return;
+        }
+        self.offered = false;
+        let began = std::mem::replace(&mut self.since, (self.outstanding > 0).then_some(now));
+        let Some(elapsed) = began.map(|began| now.saturating_duration_since(began)) else { return };
+        let each = elapsed / u32::try_from(count).unwrap_or(u32::MAX);
+        self.pace = Some(self.pace.map_or(each, |pace| (pace * 3 + each) / 4));
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,416 @@
+//! Decisions as tables, and whole lives of pools from random seeds.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use super::*;
+
+const LIMITS: Limits = Limits { max_workers: 2, frames_a_link: 64, hello: Duration::from_secs(30) };
+
+/// A state, a clock that stands still unless it is moved, and what was said to do.
+struct Desk {
+    state: State,
+    now: Instant,
+}
+
+impl Desk {
+    fn new() -> Self {
+        Self { state: State::new(LIMITS), now: Instant::now() }
+    }
+
+    fn step(&mut self, event: Event, waiting: usize, outstanding: usize) -> Vec<Action> {
+        let mut actions = Vec::new();
+        self.state.step(event, View { now: self.now, waiting, outstanding }, &mut actions);
+        actions
+    }
+
+    /// A pool with one worker that has said hello and is offered to callers.
+    fn with_idle_worker() -> Self {
+        let mut desk = Self::new();
+        assert_eq!(desk.step(Event::Submitted, 1, 0), [Action::Start(LINK)]);
+        assert_eq!(desk.step(Event::Started(LINK), 1, 0), [Action::Feed { link: LINK, frames: 1 }]);
+        assert_eq!(desk.step(Event::Fed(LINK), 0, 1), []);
+        assert_eq!(desk.step(Event::Ready(LINK), 0, 1), []);
+        assert_eq!(desk.step(Event::Progress { link: LINK, count: 1 }, 0, 0), [Action::Offer(LINK)]);
+        desk
+    }
+}
+
+const LINK: LinkId = LinkId(0);
+const OTHER: LinkId = LinkId(1);
+
+fn ended(link: LinkId) -> Event {
+    Event::Ended { link, pid: 7, cause: ExitCause::Signal(9) }
+}
+
+fn panicked() -> Broken {
+    Broken::Internal { thread: "x".into(), message: "y".into() }
+}
+
+#[test]
+fn workers_start_one_for_each_waiting_frame_up_to_the_maximum() {
+    let mut desk = Desk::new();
+    assert_eq!(desk.step(Event::Submitted, 1, 0), [Action::Start(LINK)]);
+    assert_eq!(desk.step(Event::Submitted, 1, 0), []);
+    assert_eq!(desk.step(Event::Submitted, 9, 0), [Action::Start(OTHER)]);
+    assert_eq!(desk.step(Event::Submitted, 99, 0), []);
+}
+
+#[test]
+fn idle_worker_that_dies_is_replaced_before_anybody_submits() {
+    let mut desk = Desk::with_idle_worker();
+    assert_eq!(desk.step(ended(LINK), 0, 0), [Action::Start(OTHER)]);
+}
+
+#[test]
+fn worker_that_dies_while_draining_is_replaced_only_if_something_waits() {
+    let mut desk = Desk::with_idle_worker();
+    assert_eq!(desk.step(Event::ShutDown, 0, 0), []);
+    assert_eq!(desk.step(ended(LINK), 1, 0), [Action::Start(OTHER)]);
+    let mut desk = Desk::with_idle_worker();
+    desk.step(Event::ShutDown, 0, 0);
+    assert_eq!(desk.step(ended(LINK), 0, 0), [Action::Finish]);
+}
+
+#[test]
+fn idle_worker_is_closed_at_shutdown_and_the_pool_finishes_when_it_is_gone() {
+    let mut desk = Desk::with_idle_worker();
+    assert_eq!(desk.step(Event::ShutDown, 0, 0), []);
+    assert_eq!(desk.step(Event::Withdrawn(LINK), 0, 0), [Action::Close(LINK)]);
+    assert_eq!(desk.step(ended(LINK), 0, 0), [Action::Finish]);
+    assert!(desk.state.is_finished());
+}
+
+#[test]
+fn pool_without_workers_finishes_at_shutdown() {
+    assert_eq!(Desk::new().step(Event::ShutDown, 0, 0), [Action::Finish]);
+}
+
+#[test]
+fn start_that_fails_breaks_the_pool_only_when_no_worker_is_left() {
+    let error = || StartFailure::NoHello { pid: 1, limit: Duration::ZERO };
+    let mut desk = Desk::new();
+    desk.step(Event::Submitted, 1, 0);
+    assert_eq!(desk.step(Event::StartFailed(LINK, error()), 1, 0), [Action::Break, Action::Finish]);
+    let mut desk = Desk::with_idle_worker();
+    assert_eq!(desk.step(Event::Submitted, 1, 0), [Action::Start(OTHER)]);
+    assert_eq!(desk.step(Event::StartFailed(OTHER, error()), 1, 0), []);
+    assert!(desk.state.broken().is_none());
+}
+
+#[test]
+fn three_workers_that_end_before_their_hello_break_the_pool() {
+    let mut desk = Desk::new();
+    desk.step(Event::Submitted, 1, 0);
+    for link in 0..2 {
+        desk.step(Event::Started(LinkId(link)), 0, 0);
+        assert_eq!(desk.step(ended(LinkId(link)), 1, 0), [Action::Start(LinkId(link + 1))]);
+    }
+    desk.step(Event::Started(LinkId(2)), 0, 0);
+    assert_eq!(desk.step(ended(LinkId(2)), 1, 0), [Action::Break, Action::Finish]);
+}
+
+#[test]
+fn worker_without_a_hello_is_killed_at_its_deadline_and_breaks_a_pool_that_has_no_other() {
+    let mut desk = Desk::new();
+    desk.step(Event::Submitted, 1, 0);
+    desk.step(Event::Started(LINK), 0, 0);
+    desk.now = desk.state.deadline().expect("a hello is waited for");
+    assert_eq!(desk.step(Event::Tick, 0, 0), [Action::Kill(LINK)]);
+    assert_eq!(desk.step(ended(LINK), 1, 0), [Action::Break, Action::Finish]);
+    assert!(
+        matches!(desk.state.broken().map(|broken| &**broken), Some(Broken::Start(failure)) if failure.to_string().contains("30s"))
+    );
+}
+
+#[test]
+fn unfit_worker_breaks_the_pool_and_the_others_are_closed() {
+    let mut desk = Desk::with_idle_worker();
+    desk.step(Event::Submitted, 1, 0);
+    desk.step(Event::Started(OTHER), 0, 0);
+    assert_eq!(desk.step(Event::Unfit(OTHER, panicked()), 1, 0), [Action::Break, Action::Close(LINK)]);
+    assert_eq!(desk.step(Event::Submitted, 1, 0), [Action::Break]);
+}
+
+#[test]
+fn short_tasks_are_posted_ahead_and_long_ones_are_not() {
+    for (micros, depth) in [(10, 50), (100_000, 1)] {
+        let mut desk = Desk::with_idle_worker();
+        assert_eq!(desk.step(Event::Withdrawn(LINK), 100, 0), [Action::Feed { link: LINK, frames: 1 }]);
+        desk.step(Event::Fed(LINK), 99, 1);
+        desk.now += Duration::from_micros(micros);
+        let actions = desk.step(Event::Progress { link: LINK, count: 1 }, 99, 0);
+        let [Action::Feed { frames, .. }] = actions[..] else { panic!("{actions:?}") };
+        assert_eq!(frames, depth, "frames ahead at {micros} us");
+    }
+}
+
+#[test]
+fn frames_that_wait_behind_a_long_task_are_taken_back() {
+    let mut desk = Desk::with_idle_worker();
+    desk.step(Event::Withdrawn(LINK), 9, 0);
+    assert_eq!(desk.step(Event::Fed(LINK), 0, 2), []);
+    desk.now = desk.state.deadline().expect("frames wait behind another");
+    assert_eq!(desk.step(Event::Tick, 0, 2), [Action::Recall(LINK)]);
+    assert_eq!(desk.step(Event::Recalled(LINK), 1, 1), []);
+}
+
+#[test]
+fn idle_pool_has_no_timer_but_for_hellos() {
+    let mut desk = Desk::with_idle_worker();
+    desk.now = desk.state.deadline().expect("the hello's timer is still set");
+    assert_eq!(desk.step(Event::Tick, 0, 0), []);
+    assert_eq!(desk.state.deadline(), None);
+}
+
+#[test]
+fn worker_that_runs_dry_steals_while_others_hold_frames() {
+    let mut desk = Desk::with_idle_worker();
+    desk.step(Event::Submitted, 1, 0);
+    desk.step(Event::Started(OTHER), 5, 0);
+    desk.step(Event::Fed(OTHER), 0, 1);
+    assert_eq!(desk.step(Event::Progress { link: LINK, count: 1 }, 0, 0), [Action::Steal { thief: LINK }]);
+    assert_eq!(desk.step(Event::Stolen { thief: LINK, frames: 0 }, 0, 0), [Action::Offer(LINK)]);
+}
+
+/// The finaliser of SplitMix64 (Steele, Lea and Flood, 2014).
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, bound: usize) -> usize {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        ((z ^ (z >> 31)) % bound as u64) as usize
+    }
+}
+
+/// A pool whose workers are numbers: what each holds, and whether it has said hello and may be posted to.
+struct Model {
+    desk: Desk,
+    random: Random,
+    backlog: usize,
+    done: usize,
+    workers: BTreeMap<LinkId, ModelWorker>,
+    idle: Vec<LinkId>,
+    /// What the feeder and others will report, in order.
+    inbox: VecDeque<Event>,
+    orders: VecDeque<Action>,
+    deaths_left: usize,
+    trace: Vec<String>,
+}
+
+#[derive(Default)]
+struct ModelWorker {
+    held: usize,
+    hello: bool,
+    closed: bool,
+}
+
+impl Model {
+    fn new(seed: u64) -> Self {
+        Self {
+            desk: Desk::new(),
+            random: Random(seed),
+            backlog: 0,
+            done: 0,
+            workers: BTreeMap::new(),
+            idle: Vec::new(),
+            inbox: VecDeque::new(),
+            orders: VecDeque::new(),
+            deaths_left: 6,
+            trace: Vec::new(),
+        }
+    }
+
+    fn decide(&mut self, event: Event) {
+        let mut events = VecDeque::from([event]);
+        while let Some(event) = events.pop_front() {
+            let link = match &event {
+                Event::Fed(link) | Event::Recalled(link) | Event::Withdrawn(link) | Event::Ready(link) => Some(*link),
+                Event::Progress { link, .. } => Some(*link),
+                Event::Stolen { thief, .. } => Some(*thief),
+                _ => None,
+            };
+            let outstanding = link.and_then(|link| self.workers.get(&link)).map_or(0, |worker| worker.held);
+            self.trace.push(format!("{event:?} waiting {} outstanding {outstanding}", self.backlog));
+            let actions = self.desk.step(event, self.backlog, outstanding);
+            for action in actions {
+                self.trace.push(format!("  {action:?}"));
+                events.extend(self.act(action));
+            }
+        }
+    }
+
+    fn act(&mut self, action: Action) -> Option<Event> {
+        match action {
+            Action::Start(_) => self.orders.push_back(action),
+            Action::Feed { link, frames } => {
+                let frames = frames.min(self.backlog);
+                self.backlog -= frames;
+                self.orders.push_back(Action::Feed { link, frames });
+            }
+            Action::Offer(link) => self.idle.push(link),
+            Action::Steal { thief } => {
+                let spare = |worker: &ModelWorker| worker.held.saturating_sub(usize::from(worker.hello));
+                let others = self.workers.iter_mut().filter(|(link, _)| **link != thief);
+                let Some((&victim, worker)) = others.max_by_key(|(_, worker)| spare(worker)) else {
+                    return Some(Event::Stolen { thief, frames: 0 });
+                };
+                let frames = spare(worker).div_ceil(2);
+                worker.held -= frames;
+                self.backlog += frames;
+                if frames > 0 {
+                    self.inbox.push_back(Event::Recalled(victim));
+                }
+                return Some(Event::Stolen { thief, frames });
+            }
+            Action::Recall(link) => {
+                if let Some(worker) = self.workers.get_mut(&link) {
+                    let spare = worker.held.saturating_sub(usize::from(worker.hello));
+                    worker.held -= spare;
+                    self.backlog += spare;
+                }
+                return Some(Event::Recalled(link));
+            }
+            Action::Close(link) => {
+                if let Some(worker) = self.workers.get_mut(&link) {
+                    worker.closed = true;
+                }
+            }
+            Action::Kill(_) | Action::Break | Action::Finish => {}
+        }
+        None
+    }
+
+    /// One thing happens, whatever is possible.
+    fn happen(&mut self) {
+        let links: Vec<LinkId> = self.workers.keys().copied().collect();
+        match self.random.below(6) {
+            0 => {
+                if let Some(order) = self.orders.pop_front() {
+                    self.feeder(order);
+                }
+            }
+            1 => {
+                if let Some(event) = self.inbox.pop_front() {
+                    self.decide(event);
+                }
+            }
+            2 | 3 if !links.is_empty() => {
+                let link = links[self.random.below(links.len())];
+                self.work(link);
+            }
+            4 if !links.is_empty() && self.deaths_left > 0 && self.random.below(8) == 0 => {
+                self.deaths_left -= 1;
+                let link = links[self.random.below(links.len())];
+                self.end(link);
+            }
+            _ => {
+                self.desk.now += Duration::from_micros(self.random.below(2_000) as u64);
+                if self.desk.state.deadline().is_some_and(|deadline| deadline <= self.desk.now) {
+                    self.decide(Event::Tick);
+                }
+            }
+        }
+        self.employ_idle();
+    }
+
+    fn employ_idle(&mut self) {
+        while self.backlog > 0
+            && let Some(link) = self.idle.pop()
+        {
+            self.decide(Event::Withdrawn(link));
+        }
+        if self.backlog > 0 {
+            self.decide(Event::Submitted);
+        }
+    }
+
+    fn feeder(&mut self, order: Action) {
+        match order {
+            Action::Start(link) => {
+                self.workers.insert(link, ModelWorker::default());
+                self.inbox.push_back(Event::Started(link));
+            }
+            Action::Feed { link, frames } => {
+                match self.workers.get_mut(&link).filter(|worker| !worker.closed) {
+                    Some(worker) => worker.held += frames,
+                    None => self.backlog += frames,
+                }
+                self.inbox.push_back(Event::Fed(link));
+            }
+            _ => unreachable!("the feeder starts and feeds"),
+        }
+    }
+
+    /// A worker does the next thing that it can do.
+    fn work(&mut self, link: LinkId) {
+        let Some(worker) = self.workers.get_mut(&link) else { return };
+        if self.desk.state.workers.get(&link).is_none() {
+            return;
+        }
+        if !worker.hello {
+            worker.hello = true;
+            return self.decide(Event::Ready(link));
+        }
+        if worker.held > 0 {
+            let count = 1 + self.random.below(worker.held);
+            worker.held -= count;
+            self.done += count;
+            return self.decide(Event::Progress { link, count });
+        }
+        if worker.closed {
+            self.end(link);
+        }
+    }
+
+    fn end(&mut self, link: LinkId) {
+        // Before it was announced its end is not, either.
+        if self.desk.state.workers.get(&link).is_none() {
+            return;
+        }
+        let Some(worker) = self.workers.remove(&link) else { return };
+        self.idle.retain(|idle| *idle != link);
+        // The frame that it ran is blamed, the others come back.
+        let blamed = usize::from(worker.hello && worker.held > 0);
+        self.done += blamed;
+        self.backlog += worker.held - blamed;
+        self.decide(ended(link));
+    }
+}
+
+#[test]
+fn every_frame_is_run_or_blamed_and_every_shutdown_finishes_whatever_the_schedule() {
+    for seed in 0..3_000 {
+        let mut model = Model::new(seed);
+        let mut submitted = 0;
+        for _ in 0..40 {
+            if model.random.below(3) == 0 {
+                submitted += 1;
+                match model.idle.pop().filter(|_| model.backlog == 0) {
+                    Some(link) => model.workers.get_mut(&link).expect("it is idle, so it lives").held += 1,
+                    None => model.backlog += 1,
+                }
+            }
+            model.happen();
+        }
+        model.decide(Event::ShutDown);
+        while let Some(link) = model.idle.pop() {
+            model.decide(Event::Withdrawn(link));
+        }
+        let mut steps = 0;
+        while !model.desk.state.is_finished() {
+            steps += 1;
+            assert!(steps < 20_000, "seed {seed} does not finish:\n{}", model.trace.join("\n"));
+            model.happen();
+        }
+        let broken = model.desk.state.broken().is_some();
+        assert!(
+            broken || model.done == submitted,
+            "seed {seed}: {} of {submitted} done\n{}",
+            model.done,
+            model.trace.join("\n")
+        );
+    }
+}

@@ -1,0 +1,76 @@
+//! What a frame is for: the future of a single call, or the calls of a batch.
+//!
+//! Frames carry their owner without knowing it; here it is told which of the two it is, and both are posted, taken back
+//! and completed alike.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use pool_ipc::{Frame, Link, Owner, Refused, Ticket};
+
+use crate::error::TaskError;
+use crate::future::{Callback, Encoded, Posting, Shared};
+use crate::manager::batch::Batch;
+
+/// Whose frame it is.
+pub(crate) enum Work {
+    Single(Arc<Shared>),
+    Batch(Arc<Batch>),
+}
+
+impl Work {
+    /// The owner of a frame of this crate.
+    pub(crate) fn of(owner: &Owner) -> Self {
+        match Arc::clone(owner).downcast() {
+            Ok(shared) => Self::Single(shared),
+            Err(other) => Self::Batch(other.downcast().expect("all frames are made for a future or a batch")),
+        }
+    }
+
+    /// The task's name.
+    pub(crate) fn task(&self) -> &'static str {
+        match self {
+            Self::Single(shared) => shared.task(),
+            Self::Batch(batch) => batch.task(),
+        }
+    }
+
+    /// Posts the frame unless it was cancelled.
+    pub(crate) fn post(&self, frame: Frame, link: &Arc<dyn Link>) -> Posting<Refused> {
+        let window = frame.window.clone();
+        let post = || link.post(frame).map(|ticket| (Arc::clone(link), ticket));
+        match self {
+            Self::Single(shared) => shared.post_with(post),
+            Self::Batch(batch) => batch.post_with(window, post),
+        }
+    }
+
+    /// The pool has the frame back.
+    pub(crate) fn unpost(&self) {
+        match self {
+            Self::Single(shared) => shared.unpost(),
+            Self::Batch(_) => {}
+        }
+    }
+
+    /// Brings the outcome of an item. The callbacks are the caller's to run.
+    #[must_use]
+    pub(crate) fn complete(&self, item: u32, outcome: Result<Encoded, TaskError>) -> Vec<Callback> {
+        match self {
+            Self::Single(shared) => shared.complete(outcome),
+            Self::Batch(batch) => {
+                batch.complete(item, outcome);
+                Vec::new()
+            }
+        }
+    }
+
+    /// Brings the same error to all items of a window.
+    #[must_use]
+    pub(crate) fn fail(&self, window: Range<u32>, error: &TaskError) -> Vec<Callback> {
+        window.flat_map(|item| self.complete(item, Err(error.clone()))).collect()
+    }
+}
+
+/// What a posting needs to know to be taken back later.
+pub(crate) type Posted = (Arc<dyn Link>, Ticket);

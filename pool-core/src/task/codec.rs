@@ -1,0 +1,155 @@
+//! Values to bytes and back.
+//!
+//! Keeps true: running out of memory while encoding is an answer, not an abort; a decoded value used up all of its
+//! bytes; a value that fails leaves the bytes before it as they were. Never: knows which value it is about.
+
+use postcard::ser_flavors::Flavor;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// Why a value did not become bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum EncodeFailure {
+    /// The codec, or the value's own `Serialize`, refused.
+    Codec {
+        /// What it said.
+        reason: &'static str,
+    },
+    /// There was no memory.
+    NoMemory {
+        /// How many bytes were asked for in all.
+        size: u64,
+    },
+}
+
+/// Appends a value's bytes. After an error the vector holds what it held before.
+pub(crate) fn encode_into<T: Serialize + ?Sized>(bytes: &mut Vec<u8>, value: &T) -> Result<(), EncodeFailure> {
+    let before = bytes.len();
+    let mut serializer = postcard::Serializer { output: Growing { bytes, refused: None } };
+    let outcome = value.serialize(&mut serializer);
+    let Growing { bytes, refused } = serializer.output;
+    let failure = match (outcome, refused) {
+        (Ok(()), None) => return Ok(()),
+        (_, Some(size)) => EncodeFailure::NoMemory { size },
+        (Err(error), None) => EncodeFailure::Codec { reason: words(&error) },
+    };
+    bytes.truncate(before);
+    Err(failure)
+}
+
+/// Reads a value that is exactly these bytes.
+pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, &'static str> {
+    match postcard::take_from_bytes(bytes) {
+        Ok((value, [])) => Ok(value),
+        Ok(_) => Err("bytes are left over"),
+        Err(error) => Err(words(&error)),
+    }
+}
+
+/// A vector that the encoder writes to.
+struct Growing<'a> {
+    bytes: &'a mut Vec<u8>,
+    /// The size that there was no memory for.
+    refused: Option<u64>,
+}
+
+impl Growing<'_> {
+    #[cold]
+    fn grow(&mut self, more: usize) -> postcard::Result<()> {
+        self.bytes.try_reserve(more).map_err(|_| {
+            self.refused = Some((self.bytes.len() as u64).saturating_add(more as u64));
+            postcard::Error::SerializeBufferFull
+        })
+    }
+
+    #[inline]
+    fn make_room(&mut self, more: usize) -> postcard::Result<()> {
+        if self.bytes.capacity() - self.bytes.len() < more { self.grow(more) } else { Ok(()) }
+    }
+}
+
+impl Flavor for Growing<'_> {
+    type Output = ();
+
+    #[inline]
+    fn try_extend(&mut self, data: &[u8]) -> postcard::Result<()> {
+        self.make_room(data.len())?;
+        self.bytes.extend_from_slice(data);
+        Ok(())
+    }
+
+    #[inline]
+    fn try_push(&mut self, byte: u8) -> postcard::Result<()> {
+        self.make_room(1)?;
+        self.bytes.push(byte);
+        Ok(())
+    }
+
+    fn finalize(self) -> postcard::Result<()> {
+        Ok(())
+    }
+}
+
+/// What the codec means, in the words of our other errors.
+pub(crate) fn words(error: &postcard::Error) -> &'static str {
+    use postcard::Error as E;
+    match error {
+        E::WontImplement => "the type asks what it is (deserialize_any), which this codec cannot answer",
+        E::SerializeSeqLengthUnknown => "a sequence or map does not tell its length beforehand",
+        E::DeserializeUnexpectedEnd => "the bytes end too early",
+        E::DeserializeBadVarint => "a number is malformed or too large",
+        E::DeserializeBadBool => "a bool is neither 0 nor 1",
+        E::DeserializeBadChar | E::DeserializeBadUtf8 => "a text is not UTF-8",
+        E::DeserializeBadOption => "an option is neither 0 nor 1",
+        E::DeserializeBadEnum => "an enum has no such variant",
+        E::SerdeSerCustom => "its Serialize returned an error",
+        E::SerdeDeCustom => "its Deserialize returned an error",
+        E::CollectStrError => "its Display returned an error",
+        _ => "the codec gave up",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    struct Refusing;
+
+    impl Serialize for Refusing {
+        fn serialize<S: serde::Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
+            Err(serde::ser::Error::custom("never"))
+        }
+    }
+
+    #[test]
+    fn a_value_comes_back_as_it_was() {
+        let value = (7_u64, "text".to_owned(), Some(BTreeMap::from([(1_i8, vec![true])])));
+        let mut bytes = Vec::new();
+        encode_into(&mut bytes, &value).unwrap();
+        assert_eq!(decode(&bytes), Ok(value));
+    }
+
+    #[test]
+    fn a_value_that_fails_leaves_what_was_before_it() {
+        let mut bytes = vec![1, 2, 3];
+        let failure = encode_into(&mut bytes, &("some bytes that are written first", Refusing)).unwrap_err();
+        assert_eq!(failure, EncodeFailure::Codec { reason: "its Serialize returned an error" });
+        assert_eq!(bytes, [1, 2, 3]);
+    }
+
+    #[test]
+    fn bytes_that_are_left_over_are_an_error() {
+        assert_eq!(decode::<u8>(&[1, 2]), Err("bytes are left over"));
+        assert_eq!(decode::<u8>(&[]), Err("the bytes end too early"));
+    }
+
+    #[test]
+    fn no_memory_is_an_answer_and_names_the_size() {
+        let mut bytes = vec![0; 10];
+        let mut growing = Growing { bytes: &mut bytes, refused: None };
+        growing.make_room(isize::MAX as usize).unwrap_err();
+        assert_eq!(growing.refused, Some(isize::MAX as u64 + 10));
+    }
+}

@@ -1,0 +1,128 @@
+//! What a call is: a function that every process of this executable has, its arguments, and a number that names it.
+//!
+//! Keeps true: only a number of the linker-built table ([`table`]) and encoded values ever leave a process, never an
+//! address; a worker calls nothing that is not an entry of its own table. Never: knows what a frame, a future or a
+//! worker is.
+
+mod args;
+mod codec;
+mod table;
+
+pub use args::{Arguments, Initialized, Initializer, Task};
+pub(crate) use codec::{EncodeFailure, decode, encode_into};
+pub(crate) use table::{TaskId, find, fingerprint, id_of};
+
+use serde::Serialize;
+
+use crate::error::RemoteError;
+
+/// What one process needs to know of a task to run it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Entry {
+    /// Decodes the arguments, calls the function and encodes what it returned.
+    pub(crate) run: fn(&mut Call<'_>),
+    /// The function's name as Rust writes it.
+    pub(crate) name: fn() -> &'static str,
+}
+
+/// One call under way in a worker.
+#[derive(Debug)]
+pub(crate) struct Call<'a> {
+    /// The encoded arguments.
+    arguments: &'a [u8],
+    /// Where the encoded result is appended.
+    result: &'a mut Vec<u8>,
+    /// How far it has come.
+    stage: Stage,
+}
+
+/// How far a call has come, in this order. Moved by the call alone.
+#[derive(Debug)]
+pub(crate) enum Stage {
+    /// Its arguments are being decoded.
+    Decoding {
+        /// The arguments' type, once it is known.
+        type_name: &'static str,
+    },
+    /// The function runs, or its result is being dropped.
+    Running,
+    /// Its result is being encoded.
+    Encoding {
+        /// The result's type.
+        type_name: &'static str,
+    },
+    /// The result is encoded.
+    Done,
+    /// The arguments could not be decoded. The function was not called.
+    Undecoded {
+        /// The arguments' type.
+        type_name: &'static str,
+        /// What the codec said.
+        reason: &'static str,
+    },
+    /// The function has run, but its result could not be encoded.
+    Unencoded {
+        /// The result's type.
+        type_name: &'static str,
+        /// What went wrong.
+        failure: EncodeFailure,
+    },
+}
+
+impl<'a> Call<'a> {
+    /// A call that has not begun.
+    pub(crate) fn new(arguments: &'a [u8], result: &'a mut Vec<u8>) -> Self {
+        Self { arguments, result, stage: Stage::Decoding { type_name: "" } }
+    }
+
+    /// How far it came.
+    pub(crate) fn stage(self) -> Stage {
+        self.stage
+    }
+
+    /// Runs `task` from the first byte of its arguments to the last byte of its result. The arguments belong to the
+    /// task, so they are dropped when it returns or panics, and the result is dropped before this returns.
+    fn run<F: Task<Args>, Args: Arguments>(&mut self, task: F) {
+        let type_name = std::any::type_name::<Args>();
+        self.stage = Stage::Decoding { type_name };
+        let arguments = match decode::<Args>(self.arguments) {
+            Ok(arguments) => arguments,
+            Err(reason) => {
+                self.stage = Stage::Undecoded { type_name, reason };
+                return;
+            }
+        };
+        self.stage = Stage::Running;
+        let result = task.call(arguments);
+        self.encode(&result);
+    }
+
+    fn encode<R: Serialize>(&mut self, result: &R) {
+        let type_name = std::any::type_name::<R>();
+        self.stage = Stage::Encoding { type_name };
+        self.stage = match encode_into(self.result, result) {
+            Ok(()) => Stage::Done,
+            Err(failure) => Stage::Unencoded { type_name, failure },
+        };
+    }
+}
+
+/// The number of a worker's initializer.
+pub(crate) fn initializer_id_of<F: Initializer<Args>, Args: Arguments>() -> TaskId {
+    id_of::<Initialize<F>, Args>()
+}
+
+/// Makes a task of an initializer, one whose result says how it went whatever the initializer returns.
+#[derive(Clone, Copy)]
+struct Initialize<F>(F);
+
+impl<F: Initializer<Args>, Args: Arguments> Task<Args> for Initialize<F> {
+    type Output = InitializerResult;
+
+    fn call(&self, args: Args) -> Self::Output {
+        self.0.initialize(args)
+    }
+}
+
+/// What an initializer's call gives.
+pub(crate) type InitializerResult = Result<(), RemoteError>;

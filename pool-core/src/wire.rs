@@ -1,0 +1,27 @@
+//! Everything that crosses between pool and worker, and nothing else does: requests, replies, the boot message and the
+//! greeting.
+//!
+//! Keeps true: whatever a worker sends is only bytes here, and any bytes give a value or an error, never a panic, and
+//! never more memory than a small multiple of their own length. Never: sends, waits, or looks into a user's value.
+//!
+//! One version covers all of it ([`VERSION`]): parent and worker are the same executable, which the boot message and
+//! the greeting establish before anything else is said. Their own first bytes therefore never change their meaning.
+//!
+//! ```text
+//! request  head: varint (task << 1 | many)      one:  the arguments, up to the end
+//!                                               many: for each item its length (varint) and its arguments
+//! reply    0, the result                        or    1, a Failure
+//! boot     version: 4 bytes, fingerprint: 8 bytes, a Boot
+//! greeting 0, fingerprint: 8 bytes              or    1 (another build)     or    2, the initializer's error
+//! ```
+
+mod boot;
+mod reply;
+mod request;
+
+pub(crate) use boot::{Boot, Greeting};
+pub(crate) use reply::{Failure, PanicReport, read_reply, write_failure, write_value};
+pub(crate) use request::{BatchWriter, Cursor, Request, encode_single};
+
+/// The version of all messages.
+pub(crate) const VERSION: u32 = 1;

@@ -1,0 +1,302 @@
+//! Requests: a task's number, and the arguments of one call of it or of many.
+//!
+//! Keeps true: each item of a batch can be decoded whatever became of the others; an item that cannot be encoded leaves
+//! the batch as if it had never been tried, also when it panicked. Never: aborts because memory is short.
+
+use serde::Serialize;
+
+use crate::task::{EncodeFailure, TaskId, encode_into};
+
+/// Encodes the request of a single call. `reserve` is how many bytes it will probably take.
+pub(crate) fn encode_single(task: TaskId, args: &impl Serialize, reserve: usize) -> Result<Vec<u8>, EncodeFailure> {
+    let mut bytes = Vec::new();
+    make_room(&mut bytes, reserve.max(HEAD))?;
+    push_varint(&mut bytes, head(task, Shape::One));
+    encode_into(&mut bytes, args)?;
+    Ok(bytes)
+}
+
+/// Encodes a batch, item after item.
+#[derive(Debug)]
+pub(crate) struct BatchWriter {
+    bytes: Vec<u8>,
+    /// How many bytes are the head and whole items; what lies behind them was given up.
+    whole: usize,
+    items: u32,
+    /// How many bytes the length of the last item took. The next one is likely to be as long, and need not be moved.
+    width: usize,
+}
+
+impl BatchWriter {
+    /// An empty batch. `reserve` is how many bytes it will probably take.
+    pub(crate) fn new(task: TaskId, reserve: usize) -> Result<Self, EncodeFailure> {
+        let mut bytes = Vec::new();
+        make_room(&mut bytes, reserve.max(HEAD))?;
+        push_varint(&mut bytes, head(task, Shape::Many));
+        Ok(Self { whole: bytes.len(), bytes, items: 0, width: 1 })
+    }
+
+    /// Appends one item. After an error the batch is what it was.
+    pub(crate) fn push(&mut self, args: &impl Serialize) -> Result<(), EncodeFailure> {
+        self.bytes.truncate(self.whole);
+        make_room(&mut self.bytes, self.width)?;
+        self.bytes.resize(self.whole + self.width, 0);
+        encode_into(&mut self.bytes, args)?;
+        self.close()
+    }
+
+    /// How many bytes the batch has.
+    pub(crate) fn len(&self) -> usize {
+        self.whole
+    }
+
+    /// How many items it has.
+    pub(crate) fn items(&self) -> u32 {
+        self.items
+    }
+
+    /// The request.
+    pub(crate) fn finish(mut self) -> Vec<u8> {
+        self.bytes.truncate(self.whole);
+        self.bytes
+    }
+
+    /// Writes the length in front of the item that was just encoded, and counts the item.
+    fn close(&mut self) -> Result<(), EncodeFailure> {
+        let start = self.whole + self.width;
+        let length = self.bytes.len() - start;
+        let width = self.width.max(varint_width(length as u64));
+        if width > self.width {
+            make_room(&mut self.bytes, width - self.width)?;
+            let end = self.bytes.len();
+            self.bytes.resize(end + width - self.width, 0);
+            self.bytes.copy_within(start..end, self.whole + width);
+        }
+        write_padded(&mut self.bytes[self.whole..self.whole + width], length as u64);
+        self.width = varint_width(length as u64);
+        self.whole = self.bytes.len();
+        self.items += 1;
+        Ok(())
+    }
+}
+
+/// A request as its worker reads it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Request<'a> {
+    /// What is to be called. Any number at all, until the table knows it.
+    pub(crate) task: TaskId,
+    shape: Shape,
+    items: &'a [u8],
+}
+
+impl<'a> Request<'a> {
+    /// Reads the head, or gives `None` where there is none.
+    pub(crate) fn parse(bytes: &'a [u8]) -> Option<Self> {
+        let (head, items) = take_varint(bytes)?;
+        let shape = if head & 1 == 0 { Shape::One } else { Shape::Many };
+        Some(Self { task: TaskId::from_wire(u32::try_from(head >> 1).ok()?), shape, items })
+    }
+
+    /// The arguments of an item, or `None` where there is no such item.
+    pub(crate) fn item(&self, number: u32, cursor: &mut Cursor) -> Option<&'a [u8]> {
+        match self.shape {
+            Shape::One => (number == 0).then_some(self.items),
+            Shape::Many => cursor.find(self.items, number),
+        }
+    }
+}
+
+/// Where the last item that was looked up in a request ended: the next one is found at once, whatever the window of the
+/// frame began with.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Cursor {
+    /// The item that lies at `offset`.
+    item: u32,
+    /// From the first item's length on.
+    offset: usize,
+}
+
+impl Cursor {
+    fn find<'a>(&mut self, items: &'a [u8], number: u32) -> Option<&'a [u8]> {
+        if number < self.item {
+            *self = Self::default();
+        }
+        loop {
+            let (length, rest) = take_varint(items.get(self.offset..)?)?;
+            let (arguments, rest) = rest.split_at_checked(usize::try_from(length).ok()?)?;
+            let found = self.item == number;
+            *self = Self { item: self.item.checked_add(1)?, offset: items.len() - rest.len() };
+            if found {
+                return Some(arguments);
+            }
+        }
+    }
+}
+
+/// How many calls a request holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Shape {
+    One,
+    Many,
+}
+
+/// The most bytes that a head takes.
+const HEAD: usize = 5;
+
+fn head(task: TaskId, shape: Shape) -> u64 {
+    u64::from(task.to_wire()) << 1 | u64::from(shape == Shape::Many)
+}
+
+fn make_room(bytes: &mut Vec<u8>, more: usize) -> Result<(), EncodeFailure> {
+    let size = (bytes.len() as u64).saturating_add(more as u64);
+    bytes.try_reserve(more).map_err(|_| EncodeFailure::NoMemory { size })
+}
+
+/// How many bytes a number takes at seven bits a byte.
+fn varint_width(number: u64) -> usize {
+    (number.max(1).ilog2() / 7 + 1) as usize
+}
+
+fn push_varint(bytes: &mut Vec<u8>, number: u64) {
+    let start = bytes.len();
+    bytes.resize(start + varint_width(number), 0);
+    write_padded(&mut bytes[start..], number);
+}
+
+/// Fills `bytes` with a number, low bits first, every byte but the last marked as followed by another.
+fn write_padded(bytes: &mut [u8], mut number: u64) {
+    let last = bytes.len() - 1;
+    for (position, byte) in bytes.iter_mut().enumerate() {
+        *byte = (number & 0x7f) as u8 | if position < last { 0x80 } else { 0 };
+        number >>= 7;
+    }
+}
+
+/// Reads a number of at most ten bytes and gives what follows it.
+fn take_varint(bytes: &[u8]) -> Option<(u64, &[u8])> {
+    let mut number = 0;
+    for (position, &byte) in bytes.iter().take(10).enumerate() {
+        let bits = u64::from(byte & 0x7f);
+        let shifted = bits << (7 * position);
+        if shifted >> (7 * position) != bits {
+            return None;
+        }
+        number |= shifted;
+        if byte & 0x80 == 0 {
+            return Some((number, &bytes[position + 1..]));
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde::Serializer;
+
+    use super::*;
+    use crate::task::decode;
+
+    fn id(number: u32) -> TaskId {
+        TaskId::from_wire(number)
+    }
+
+    fn batch<T: Serialize>(items: &[T]) -> Vec<u8> {
+        let mut writer = BatchWriter::new(id(7), 0).unwrap();
+        items.iter().for_each(|item| writer.push(item).unwrap());
+        assert_eq!(writer.items() as usize, items.len());
+        let length = writer.len();
+        let bytes = writer.finish();
+        assert_eq!(bytes.len(), length);
+        bytes
+    }
+
+    /// Writes something, and then fails or panics.
+    struct Failing {
+        panics: bool,
+    }
+
+    impl Serialize for Failing {
+        fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            struct Inner(bool);
+            impl Serialize for Inner {
+                fn serialize<S: Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
+                    assert!(!self.0, "a panic in Serialize");
+                    Err(serde::ser::Error::custom("no"))
+                }
+            }
+            ("some text", Inner(self.panics)).serialize(serializer)
+        }
+    }
+
+    #[test]
+    fn a_single_request_is_its_arguments() {
+        let bytes = encode_single(id(300), &(1_u8, "text"), 64).unwrap();
+        let request = Request::parse(&bytes).unwrap();
+        assert_eq!(request.task, id(300));
+        let mut cursor = Cursor::default();
+        let arguments = request.item(0, &mut cursor).unwrap();
+        assert_eq!(decode::<(u8, String)>(arguments), Ok((1, "text".to_owned())));
+        assert!(request.item(1, &mut cursor).is_none());
+    }
+
+    #[test]
+    fn an_item_that_fails_or_panics_leaves_the_batch_as_it_was() {
+        let mut writer = BatchWriter::new(id(7), 0).unwrap();
+        writer.push(&"first").unwrap();
+        writer.push(&Failing { panics: false }).unwrap_err();
+        writer.push(&"second").unwrap();
+        let push_panicking = std::panic::AssertUnwindSafe(|| writer.push(&Failing { panics: true }));
+        std::panic::catch_unwind(push_panicking).unwrap_err();
+        assert_eq!(writer.items(), 2);
+        assert_eq!(writer.finish(), batch(&["first", "second"]));
+    }
+
+    #[test]
+    fn a_request_too_large_for_memory_is_an_answer() {
+        let huge = isize::MAX as usize;
+        assert_eq!(encode_single(id(1), &(), huge), Err(EncodeFailure::NoMemory { size: huge as u64 }));
+        assert_eq!(BatchWriter::new(id(1), huge).unwrap_err(), EncodeFailure::NoMemory { size: huge as u64 });
+    }
+
+    proptest! {
+        #[test]
+        fn every_item_of_a_batch_is_found_in_any_order(
+            lengths in prop::collection::vec(prop_oneof![0_usize..300, 16_300_usize..16_500], 1..20),
+            order in prop::collection::vec(any::<prop::sample::Index>(), 1..20),
+        ) {
+            let items: Vec<Vec<u8>> = lengths.iter().enumerate().map(|(n, &length)| vec![n as u8; length]).collect();
+            let bytes = batch(&items);
+            let request = Request::parse(&bytes).unwrap();
+            prop_assert_eq!(request.task, id(7));
+            let mut cursor = Cursor::default();
+            for index in order {
+                let number = index.index(items.len());
+                let arguments = request.item(number as u32, &mut cursor).unwrap();
+                let item = decode::<Vec<u8>>(arguments).unwrap();
+                prop_assert_eq!(&item, &items[number]);
+            }
+            prop_assert!(request.item(items.len() as u32, &mut Cursor::default()).is_none());
+        }
+
+        #[test]
+        fn any_bytes_are_a_request_or_none(bytes in prop::collection::vec(any::<u8>(), 0..64), items in any::<[u32; 3]>()) {
+            let mut cursor = Cursor::default();
+            if let Some(request) = Request::parse(&bytes) {
+                for number in items {
+                    request.item(number % 70, &mut cursor);
+                    request.item(number, &mut cursor);
+                }
+            }
+        }
+
+        #[test]
+        fn a_number_is_read_as_it_was_written(number in any::<u64>(), padding in 0_usize..3) {
+            let width = (varint_width(number) + padding).min(10);
+            let mut bytes = vec![0; width];
+            write_padded(&mut bytes, number);
+            bytes.push(9);
+            prop_assert_eq!(take_varint(&bytes), Some((number, &[9_u8][..])));
+        }
+    }
+}

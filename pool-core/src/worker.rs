@@ -1,0 +1,198 @@
+//! The child's side: reads what it is told, says whether it can work, and answers one call after the other.
+//!
+//! Keeps true: nothing of the program's is run before parent and worker know that they are the same build; each call is
+//! answered exactly once, whatever the task, its arguments or its result do short of ending the process; what a call
+//! was given is dropped before the next is claimed. Never: knows of a pool, a future or a link.
+
+#[cfg(panic = "abort")]
+mod last_word;
+mod panics;
+
+use std::cell::RefCell;
+use std::sync::OnceLock;
+
+use pool_ipc::{FarEnd, Job};
+
+use crate::error::RemoteError;
+use crate::task::{self, Call, EncodeFailure, InitializerResult, Stage, TaskId};
+use crate::wire::{Boot, Cursor, Failure, Greeting, Request, write_failure, write_value};
+
+/// Runs a worker that is a thread of the pool's own process, until its link is closed.
+pub(crate) fn run(mut far: Box<dyn FarEnd>) {
+    work_at(&mut *far, Place::Thread);
+}
+
+/// Runs a worker that has a process to itself, until its link is closed or its parent is gone.
+pub(crate) fn run_process(mut far: Box<dyn FarEnd>) {
+    work_at(&mut *far, Place::Process);
+}
+
+/// Who a worker is, as its parent named it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Identity {
+    /// `SpawnProcess-1`.
+    pub(crate) name: String,
+    /// The name of the process that started it.
+    pub(crate) parent_name: String,
+    /// The pid of that process.
+    pub(crate) parent_pid: u32,
+}
+
+/// The worker that the calling thread works for: its process, or itself where workers are threads. A thread that a task
+/// started in the pool's own process has none.
+pub(crate) fn identity() -> Option<Identity> {
+    OWN_IDENTITY.with_borrow(Clone::clone).or_else(|| PROCESS_IDENTITY.get().cloned())
+}
+
+/// What a worker has to itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    Process,
+    Thread,
+}
+
+static PROCESS_IDENTITY: OnceLock<Identity> = OnceLock::new();
+
+thread_local! {
+    static OWN_IDENTITY: RefCell<Option<Identity>> = const { RefCell::new(None) };
+}
+
+fn work_at(far: &mut dyn FarEnd, place: Place) {
+    let greeting = prepare(far.boot(), place);
+    let said = far.say(&greeting.encode());
+    if let Err(error) = &said {
+        log::debug!("the greeting could not be sent: {error}");
+    }
+    if said.is_ok() && matches!(greeting, Greeting::Ready { .. }) {
+        let mut desk = Desk::default();
+        far.serve(&mut |job| desk.work(job));
+    }
+}
+
+/// Makes this the worker that the boot message describes, and runs its initializer.
+fn prepare(boot: &[u8], place: Place) -> Greeting {
+    let fingerprint = task::fingerprint();
+    let Some(boot) = Boot::decode(boot, fingerprint) else {
+        return Greeting::OtherBuild;
+    };
+    let initializer = boot.initializer.clone();
+    panics::listen();
+    become_worker(boot, place);
+    let initialized = initializer.map_or(Ok(()), |request| initialize(&request));
+    // An initializer may install a panic hook of its own, which must not come before ours.
+    panics::listen_again();
+    match initialized {
+        Ok(()) => Greeting::Ready { fingerprint },
+        Err(error) => Greeting::InitializerFailed(error),
+    }
+}
+
+fn become_worker(boot: Boot, place: Place) {
+    let Boot { name, parent_name, parent_pid, log_level, .. } = boot;
+    let identity = Identity { name, parent_name, parent_pid };
+    if place == Place::Thread {
+        crate::thread::adopt("MainThread");
+        return OWN_IDENTITY.set(Some(identity));
+    }
+    // Set once: a process becomes a worker once.
+    let _ = PROCESS_IDENTITY.set(identity);
+    if let Some(level) = log::LevelFilter::iter().nth(log_level) {
+        log::set_max_level(level);
+    }
+}
+
+/// Calls the initializer. Its error, and whatever else goes wrong with it, is the pool's to report.
+fn initialize(request: &[u8]) -> InitializerResult {
+    let mut result = Vec::new();
+    match answer(request, 0, &mut Cursor::default(), &mut result) {
+        Ok(()) => task::decode::<InitializerResult>(&result).unwrap_or_else(|reason| Err(RemoteError::message(reason))),
+        Err(Failure::Panicked(report)) => Err(RemoteError::message(report.to_string())),
+        Err(Failure::Undecoded { type_name, reason }) => {
+            Err(RemoteError::message(format!("its arguments could not be decoded: type {type_name}: {reason}")))
+        }
+        Err(failure) => Err(RemoteError::message(format!("it could not be called: {failure:?}"))),
+    }
+}
+
+/// Where calls are answered: the room that replies are written in, used again and again.
+#[derive(Debug, Default)]
+struct Desk {
+    reply: Vec<u8>,
+}
+
+/// A reply beyond this does not keep its room for the next one.
+const ROOM_KEPT: usize = 1 << 20;
+
+impl Desk {
+    fn work(&mut self, job: &mut dyn Job) {
+        let mut cursor = Cursor::default();
+        while let Some(item) = job.claim() {
+            self.reply_to(job, item, &mut cursor);
+            job.publish(&self.reply);
+            if self.reply.capacity() > ROOM_KEPT {
+                self.reply = Vec::new();
+            }
+        }
+    }
+
+    #[cfg(not(panic = "abort"))]
+    fn reply_to(&mut self, job: &dyn Job, item: u32, cursor: &mut Cursor) {
+        self.write_reply(job.request(), item, cursor);
+    }
+
+    /// Where a panic ends the process, its hook writes the reply.
+    #[cfg(panic = "abort")]
+    fn reply_to(&mut self, job: &mut dyn Job, item: u32, cursor: &mut Cursor) {
+        last_word::lend(job, |request| self.write_reply(request, item, cursor));
+    }
+
+    fn write_reply(&mut self, request: &[u8], item: u32, cursor: &mut Cursor) {
+        write_value(&mut self.reply);
+        if let Err(failure) = answer(request, item, cursor, &mut self.reply) {
+            write_failure(&mut self.reply, &failure);
+        }
+    }
+}
+
+/// Runs one call. The encoded result is appended to `result`.
+fn answer(request: &[u8], item: u32, cursor: &mut Cursor, result: &mut Vec<u8>) -> Result<(), Failure> {
+    let malformed = || undecoded("a request", &format!("it has no item {item}"));
+    let request = Request::parse(request).ok_or_else(malformed)?;
+    let arguments = request.item(item, cursor).ok_or_else(malformed)?;
+    call(request.task, Call::new(arguments, result))
+}
+
+/// Runs a call and says in what it ended. A panic of the task is a panic; one in Serialize or Deserialize means that the
+/// value cannot be encoded or decoded, so that a caller can tell whether the task has run.
+fn call(id: TaskId, mut call: Call<'_>) -> Result<(), Failure> {
+    let entry = task::find(id).ok_or(Failure::NotFound { task: id.to_wire() })?;
+    let panicked = panics::catch((entry.name)(), || (entry.run)(&mut call)).err();
+    match (call.stage(), panicked) {
+        (Stage::Done, None) => Ok(()),
+        (Stage::Decoding { type_name }, Some(report)) => {
+            Err(undecoded(type_name, &format!("its Deserialize {report}")))
+        }
+        (Stage::Undecoded { type_name, reason }, _) => Err(undecoded(type_name, reason)),
+        (Stage::Encoding { type_name }, Some(report)) => Err(unencoded(type_name, &format!("its Serialize {report}"))),
+        (Stage::Unencoded { type_name, failure: EncodeFailure::Codec { reason } }, _) => {
+            Err(unencoded(type_name, reason))
+        }
+        (Stage::Unencoded { failure: EncodeFailure::NoMemory { size }, .. }, _) => Err(Failure::NoMemory { size }),
+        // Also when only the result's Drop panicked: a result whose end is a panic is not handed out as a success.
+        (_, Some(report)) => Err(Failure::Panicked(report)),
+        (Stage::Decoding { .. } | Stage::Running | Stage::Encoding { .. }, None) => {
+            unreachable!("a call that returned has come to one of its ends")
+        }
+    }
+}
+
+fn undecoded(type_name: &str, reason: &str) -> Failure {
+    Failure::Undecoded { type_name: type_name.to_owned(), reason: reason.to_owned() }
+}
+
+fn unencoded(type_name: &str, reason: &str) -> Failure {
+    Failure::Unencoded { type_name: type_name.to_owned(), reason: reason.to_owned() }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,112 @@
+//! What a task's panic says, and where: taken down by a panic hook while a call runs on the thread.
+//!
+//! Keeps true: a panic in a call is reported once, by its reply, and not printed as well; a panic anywhere else is
+//! handed to the hook that was there before; a payload that panics when it is dropped harms nobody. Never: unwinds
+//! itself, or holds anything borrowed while code of the program's runs.
+//!
+//! Threads that a task starts are not in the call: what they panic with is printed as ever, and reaches the reply only if
+//! the task joins them and panics itself.
+
+use std::any::Any;
+use std::backtrace::{Backtrace, BacktraceStatus};
+use std::cell::RefCell;
+use std::panic::{self, AssertUnwindSafe, PanicHookInfo, catch_unwind};
+use std::sync::Once;
+
+use crate::wire::PanicReport;
+
+/// Installs the hook, once in a process.
+pub(super) fn listen() {
+    static FIRST: Once = Once::new();
+    FIRST.call_once(install);
+}
+
+/// Installs the hook again, over one that an initializer may have installed; once in a process, too. Two of ours on top
+/// of each other do no harm: the upper one hands on nothing of a call.
+pub(super) fn listen_again() {
+    static SECOND: Once = Once::new();
+    SECOND.call_once(install);
+}
+
+/// Runs a call and gives what it panicked with.
+pub(super) fn catch<R>(task: &str, call: impl FnOnce() -> R) -> Result<R, PanicReport> {
+    let outer = HEARD.replace(Some(Vec::new()));
+    let outcome = catch_unwind(AssertUnwindSafe(call)).map_err(take_text);
+    let mut heard = HEARD.replace(outer).unwrap_or_default();
+    let outcome = outcome.map_err(|text| match heard.iter().rposition(|report| report.message == text) {
+        Some(position) => heard.remove(position),
+        // A payload of another thread, raised again here: no hook was called for it.
+        None => PanicReport { message: text, thread: thread_name(), ..PanicReport::default() },
+    });
+    for report in heard {
+        log::warn!("task {task} {report} (and caught it)");
+    }
+    outcome
+}
+
+/// The most panics of one call that are kept: those that the task catches itself are only worth a line in the log.
+const MOST_HEARD: usize = 16;
+
+/// What a payload says that is no string.
+const NO_TEXT: &str = "a payload that is no string";
+
+thread_local! {
+    /// The panics of the call that this thread runs, oldest first; nothing while it runs none.
+    static HEARD: RefCell<Option<Vec<PanicReport>>> = const { RefCell::new(None) };
+}
+
+fn install() {
+    let previous = panic::take_hook();
+    panic::set_hook(Box::new(move |info| {
+        if !hear(info) {
+            previous(info);
+        }
+    }));
+}
+
+/// Takes a panic down if this thread runs a call, and says whether it does.
+fn hear(info: &PanicHookInfo<'_>) -> bool {
+    let running = HEARD.try_with(|heard| heard.try_borrow().is_ok_and(|heard| heard.is_some()));
+    if running != Ok(true) {
+        return false;
+    }
+    let report = report(info);
+    #[cfg(panic = "abort")]
+    return super::last_word::publish(report);
+    #[cfg(not(panic = "abort"))]
+    HEARD.with_borrow_mut(|heard| {
+        let heard = heard.get_or_insert_default();
+        if heard.len() == MOST_HEARD {
+            heard.remove(0);
+        }
+        heard.push(report);
+        true
+    })
+}
+
+fn report(info: &PanicHookInfo<'_>) -> PanicReport {
+    let backtrace = Backtrace::capture();
+    PanicReport {
+        message: info.payload_as_str().unwrap_or(NO_TEXT).to_owned(),
+        location: info.location().map(ToString::to_string),
+        backtrace: (backtrace.status() == BacktraceStatus::Captured).then(|| backtrace.to_string()),
+        thread: thread_name(),
+    }
+}
+
+fn thread_name() -> String {
+    crate::thread::current().name().to_owned()
+}
+
+/// The text of a payload, which is dropped. A payload that panics in its drop, and whose payload then does, is leaked.
+fn take_text(payload: Box<dyn Any + Send>) -> String {
+    let text = match (payload.downcast_ref::<&str>(), payload.downcast_ref::<String>()) {
+        (Some(text), _) => (*text).to_owned(),
+        (None, Some(text)) => text.clone(),
+        (None, None) => NO_TEXT.to_owned(),
+    };
+    if let Err(second) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
+        std::mem::forget(second);
+    }
+    text
+}
