@@ -1,2 +1,89 @@
-//! The project's own commands.
-fn main() {}
+//! The project's own commands: `cargo xtask TASK`.
+//!
+//! Keeps true: an exit code is 0 only when what was asked for happened and was good; 2 is a wrong call, told on stderr
+//! with the usage. Never depends on a crate of ours, nor on anyone else's: what checks the project must build when the
+//! project does not.
+
+mod bench;
+mod check;
+mod conformance;
+mod demo;
+mod libtest;
+mod print;
+mod run;
+mod task;
+mod test;
+mod tidy;
+mod workspace;
+
+use std::process::ExitCode;
+
+use task::{Task, TaskError};
+
+/// Every task, in the order of the help text.
+const TASKS: [Task; 5] = [demo::TASK, test::TASK, check::TASK, conformance::TASK, bench::TASK];
+
+const USAGE: &str = "\
+usage: cargo xtask TASK [ARGS]
+
+  demo [NAME [ARGS]]  run one scenario, or all of them; --list names them
+  test [ARGS]         run every test, and count them
+  check [--long]      formatting, lints, docs, tidy, models, tests, leaks
+  conformance         which promised behaviour is proved, on which backend
+  bench [ARGS]        run the benchmarks
+  help [TASK]         this text, or a task's own
+
+exit codes: 0 good, 1 something failed, 2 a wrong call; a demo passes its own on";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> =
+        std::env::args_os().skip(1).map(|argument| argument.to_string_lossy().into_owned()).collect();
+    match arguments.split_first() {
+        None => wrong_call("which task?", USAGE),
+        Some((name, rest)) => match name.as_str() {
+            "help" | "--help" | "-h" => help(rest),
+            _ => perform(name, rest),
+        },
+    }
+}
+
+fn help(arguments: &[String]) -> ExitCode {
+    let Some(name) = arguments.first() else {
+        print::out(&format!("{USAGE}\n"));
+        return ExitCode::SUCCESS;
+    };
+    match find(name) {
+        Some(task) => {
+            print::out(&format!("{}\n", task.usage));
+            ExitCode::SUCCESS
+        }
+        None => wrong_call(&format!("there is no task `{name}`"), USAGE),
+    }
+}
+
+fn perform(name: &str, arguments: &[String]) -> ExitCode {
+    let Some(task) = find(name) else {
+        return wrong_call(&format!("there is no task `{name}`"), USAGE);
+    };
+    if arguments.first().is_some_and(|first| first == "--help" || first == "-h") {
+        print::out(&format!("{}\n", task.usage));
+        return ExitCode::SUCCESS;
+    }
+    match (task.perform)(arguments) {
+        Ok(code) => ExitCode::from(code),
+        Err(TaskError::WrongCall(message)) => wrong_call(&message, task.usage),
+        Err(TaskError::Failed(message)) => {
+            eprintln!("xtask {name}: {message}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn find(name: &str) -> Option<Task> {
+    TASKS.into_iter().find(|task| task.name == name)
+}
+
+fn wrong_call(message: &str, usage: &str) -> ExitCode {
+    eprintln!("xtask: {message}\n\n{usage}");
+    ExitCode::from(2)
+}
