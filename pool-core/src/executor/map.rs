@@ -329,6 +329,7 @@ impl<R: DeserializeOwned> Iterator for Map<'_, R> {
                 return Some(Err(match not_yet {
                     NotYet::TooLate => TaskError::WaitTimedOut(WaitTimedOut::new(self.limit)),
                     NotYet::WouldDeadlock => TaskError::WouldDeadlock,
+                    NotYet::Forked => TaskError::Forked,
                 }));
             }
         };

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use crate::future::desk::Desk;
 use crate::future::listening::Listening;
-use crate::future::wait::{WaitError, distinct, waits_for_itself};
+use crate::future::wait::{WaitError, distinct, never};
 use crate::future::watch::{Until, Watch};
 use crate::future::{Future, deadline, is_past};
 
@@ -85,8 +85,10 @@ impl<T> AsCompleted<T> {
             return Ok(());
         }
         if !is_past(self.deadline) {
-            if self.is_on_a_desk() && waits_for_itself(self.held.iter().flatten()) {
-                return Err(WaitError::WouldDeadlock);
+            if self.is_astray()
+                && let Some(error) = never(self.held.iter().flatten())
+            {
+                return Err(error);
             }
             self.ready.extend(self.watch.wait(Until::Count(1), self.deadline));
         }
@@ -96,9 +98,11 @@ impl<T> AsCompleted<T> {
         }
     }
 
-    /// Asked before each wait, so it costs a look at each pool and not at each future.
-    fn is_on_a_desk(&self) -> bool {
-        self.desks.iter().any(|desk| desk.upgrade().is_some_and(|desk| desk.is_current_thread()))
+    /// Whether the calling thread is a pool's own, or of a fork. Asked before each wait, so it costs a look at each pool
+    /// and not at each future.
+    fn is_astray(&self) -> bool {
+        let astray = |desk: Arc<dyn Desk>| desk.is_current_thread() || desk.is_foreign();
+        self.desks.iter().any(|desk| desk.upgrade().is_some_and(astray))
     }
 
     /// Lets go of all futures that are still held.

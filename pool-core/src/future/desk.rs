@@ -26,6 +26,11 @@ pub(crate) trait Desk: Send + Sync {
     /// Whether the calling thread is the one that runs callbacks and completes futures.
     fn is_current_thread(&self) -> bool;
 
+    /// Whether this process is a fork of the desk's: then nobody brings anything, and links are not to be touched.
+    fn is_foreign(&self) -> bool {
+        false
+    }
+
     /// Hears that a cancelled future took its frame back from a link, which has room now and will not say so.
     fn recalled(&self, link: LinkId, frame: Frame) {
         let _ = (link, frame);

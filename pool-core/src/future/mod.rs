@@ -236,6 +236,7 @@ impl NoOutcome {
         match self {
             Self::TooLate => TaskError::WaitTimedOut(WaitTimedOut::new(limit)),
             Self::WouldDeadlock => TaskError::WouldDeadlock,
+            Self::Forked => TaskError::Forked,
         }
     }
 }

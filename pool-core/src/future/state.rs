@@ -86,6 +86,8 @@ pub(super) enum NoOutcome {
     TooLate,
     /// The calling thread is the one that would have to bring it.
     WouldDeadlock,
+    /// It comes to the process that this one was forked from.
+    Forked,
 }
 
 /// What a completed future leaves behind, to be called or dropped after the lock.
@@ -182,6 +184,9 @@ impl Shared {
 
     /// Cancels the task if it has not begun. True if it is cancelled, by this call or before.
     pub(crate) fn cancel(&self) -> bool {
+        if self.is_foreign() {
+            return self.is_cancelled();
+        }
         let mut state = self.state.lock();
         let recalled = match Self::take_back(&state.place) {
             TakenBack::Yes(recalled) => recalled,
@@ -224,8 +229,8 @@ impl Shared {
         if is_past(deadline) {
             return Err(NoOutcome::TooLate);
         }
-        if self.waits_for_itself() {
-            return Err(NoOutcome::WouldDeadlock);
+        if let Some(never) = self.never() {
+            return Err(never);
         }
         let mut state = self.state.lock();
         loop {
@@ -238,9 +243,20 @@ impl Shared {
         }
     }
 
-    /// Whether the calling thread is the one that would bring the outcome.
-    pub(super) fn waits_for_itself(&self) -> bool {
-        self.desk.upgrade().is_some_and(|desk| desk.is_current_thread())
+    /// Why the calling thread would wait for ever: it would bring the outcome itself, or another process will.
+    pub(super) fn never(&self) -> Option<NoOutcome> {
+        let desk = self.desk.upgrade()?;
+        match desk.is_current_thread() {
+            _ if desk.is_foreign() => Some(NoOutcome::Forked),
+            true => Some(NoOutcome::WouldDeadlock),
+            false => None,
+        }
+    }
+
+    /// Whether this process is a fork of the one that the future is completed in. A future without a desk is at home
+    /// wherever it is.
+    fn is_foreign(&self) -> bool {
+        self.desk.upgrade().is_some_and(|desk| desk.is_foreign())
     }
 
     /// Which of the states it is in, at one moment.
@@ -265,7 +281,9 @@ impl Shared {
     fn snapshot_of(&self, place: &Place) -> FutureState {
         match place {
             Place::Queued => FutureState::Pending,
-            Place::Posted { link, ticket, item } if link.is_running(*ticket, *item) => FutureState::Running,
+            Place::Posted { link, ticket, item } if !self.is_foreign() && link.is_running(*ticket, *item) => {
+                FutureState::Running
+            }
             Place::Posted { .. } => FutureState::Pending,
             Place::Running => FutureState::Running,
             Place::Cancelled => FutureState::Cancelled,

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use crate::error::{TaskError, WaitTimedOut};
 use crate::future::listening::Listening;
+use crate::future::state::NoOutcome;
 use crate::future::watch::{Until, Watch};
 use crate::future::{Future, deadline, is_past};
 
@@ -89,6 +90,8 @@ pub enum WaitError {
     /// The wait was for futures that the calling thread itself would have to complete: callbacks run on the pool's manager
     /// thread.
     WouldDeadlock,
+    /// The wait was for futures that are completed in the process that this one was forked from.
+    Forked,
 }
 
 impl fmt::Display for WaitError {
@@ -96,6 +99,7 @@ impl fmt::Display for WaitError {
         match self {
             Self::Unfinished { unfinished, total, .. } => write!(f, "{unfinished} (of {total}) futures unfinished"),
             Self::WouldDeadlock => TaskError::WouldDeadlock.fmt(f),
+            Self::Forked => TaskError::Forked.fmt(f),
         }
     }
 }
@@ -107,6 +111,7 @@ impl From<WaitError> for TaskError {
         match error {
             WaitError::Unfinished { limit, .. } => Self::WaitTimedOut(WaitTimedOut::new(limit)),
             WaitError::WouldDeadlock => Self::WouldDeadlock,
+            WaitError::Forked => Self::Forked,
         }
     }
 }
@@ -118,9 +123,13 @@ pub(super) fn distinct<T, F: Borrow<Future<T>>>(futures: impl IntoIterator<Item 
     futures.into_iter().filter(first_seen).map(|future| future.borrow().clone()).collect()
 }
 
-/// Whether one of these could only be completed by the calling thread.
-pub(super) fn waits_for_itself<'a, T: 'a>(futures: impl IntoIterator<Item = &'a Future<T>>) -> bool {
-    futures.into_iter().any(|future| !future.done() && future.shared().waits_for_itself())
+/// Why one of these will not be completed while the calling thread waits.
+pub(super) fn never<'a, T: 'a>(futures: impl IntoIterator<Item = &'a Future<T>>) -> Option<WaitError> {
+    let pending = futures.into_iter().filter(|future| !future.done());
+    pending.filter_map(|future| future.shared().never()).next().map(|never| match never {
+        NoOutcome::Forked => WaitError::Forked,
+        NoOutcome::WouldDeadlock | NoOutcome::TooLate => WaitError::WouldDeadlock,
+    })
 }
 
 fn is_met<T>(futures: &[Future<T>], until: ReturnWhen) -> bool {
@@ -137,8 +146,8 @@ fn has_failed<T>(future: &Future<T>) -> bool {
 }
 
 fn wait_for<T>(futures: &[Future<T>], until: ReturnWhen, deadline: Option<Instant>) -> Result<(), WaitError> {
-    if waits_for_itself(futures) {
-        return Err(WaitError::WouldDeadlock);
+    if let Some(error) = never(futures) {
+        return Err(error);
     }
     let watch = Arc::new(Watch::new());
     for (number, future) in futures.iter().enumerate() {

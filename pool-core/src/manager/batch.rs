@@ -45,6 +45,8 @@ enum Item {
 pub(crate) enum NotYet {
     TooLate,
     WouldDeadlock,
+    /// It comes to the process that this one was forked from.
+    Forked,
 }
 
 impl Batch {
@@ -103,8 +105,13 @@ impl Batch {
             if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
                 return Err(NotYet::TooLate);
             }
-            if self.desk.upgrade().is_some_and(|desk| desk.is_current_thread()) {
-                return Err(NotYet::WouldDeadlock);
+            if let Some(desk) = self.desk.upgrade() {
+                if desk.is_current_thread() {
+                    return Err(NotYet::WouldDeadlock);
+                }
+                if desk.is_foreign() {
+                    return Err(NotYet::Forked);
+                }
             }
             match deadline {
                 None => self.resolved.wait(&mut state),
@@ -117,6 +124,10 @@ impl Batch {
 
     /// Takes back what nobody has begun.
     pub(crate) fn cancel(&self) {
+        let desk = self.desk.upgrade();
+        if desk.as_ref().is_some_and(|desk| desk.is_foreign()) {
+            return;
+        }
         let mut state = self.state.lock();
         state.cancelled = true;
         let mut recalled = Vec::new();
@@ -124,7 +135,6 @@ impl Batch {
             recalled.extend(link.recall(ticket).map(|frame| (link.id(), frame)));
         }
         drop(state);
-        let desk = self.desk.upgrade();
         for (link, frame) in recalled {
             frame.window.clone().for_each(|item| self.complete(item, Err(TaskError::Cancelled)));
             if let Some(desk) = &desk {

@@ -90,11 +90,6 @@ impl Pool {
         }
     }
 
-    /// Whether this process is a fork of the one that made the pool.
-    pub(crate) fn is_foreign(&self) -> bool {
-        self.home != pool_ipc::fork_generation()
-    }
-
     /// Whether tasks are taken.
     ///
     /// # Errors
@@ -295,6 +290,10 @@ impl Desk for Pool {
 
     fn is_current_thread(&self) -> bool {
         self.manager.get() == Some(&std::thread::current().id())
+    }
+
+    fn is_foreign(&self) -> bool {
+        self.home != pool_ipc::fork_generation()
     }
 
     fn recalled(&self, link: LinkId, _frame: Frame) {
