@@ -14,7 +14,6 @@ use pool_ipc::{Frame, MAX_ITEMS, Owner};
 use serde::de::DeserializeOwned;
 
 use crate::error::{SubmitError, TaskError, WaitTimedOut};
-use crate::executor::options::BatchOptions;
 use crate::executor::submit;
 use crate::manager::{Batch, NotYet, Pool};
 use crate::task::{self, Arguments, Task};
@@ -145,32 +144,39 @@ impl Segment {
     }
 }
 
+/// How a map is to be made.
+#[derive(Clone, Debug)]
+pub(super) struct Plan<'p> {
+    pub(super) pool: &'p Arc<Pool>,
+    pub(super) max_workers: usize,
+    pub(super) name: Option<&'static str>,
+    pub(super) chunksize: Option<usize>,
+    pub(super) buffersize: Option<usize>,
+    pub(super) result_timeout: Option<Duration>,
+}
+
 /// Submits the calls, all of them or what fits into the buffer.
-pub(super) fn map<'i, F, I, M>(
-    options: &BatchOptions<'_>,
-    _task: F,
-    inputs: I,
-) -> Result<Map<'i, F::Output>, SubmitError>
+pub(super) fn map<'i, F, I, M>(plan: &Plan<'_>, _task: F, inputs: I) -> Result<Map<'i, F::Output>, SubmitError>
 where
     I: Inputs<M>,
     I::Iter: 'i,
     I::Args: Arguments,
     F: Task<I::Args>,
 {
-    options.pool.admit()?;
-    at_least_one("chunksize", options.chunksize)?;
-    at_least_one("buffersize", options.buffersize)?;
-    let limit = options.result_timeout.unwrap_or(Duration::MAX);
+    plan.pool.admit()?;
+    at_least_one("chunksize", plan.chunksize)?;
+    at_least_one("buffersize", plan.buffersize)?;
+    let limit = plan.result_timeout.unwrap_or(Duration::MAX);
     let deadline = Instant::now().checked_add(limit);
     let mut args = inputs.into_args();
     let mut chunker = Chunker {
-        pool: Arc::clone(options.pool),
-        name: options.name.unwrap_or(std::any::type_name::<F>()),
+        pool: Arc::clone(plan.pool),
+        name: plan.name.unwrap_or(std::any::type_name::<F>()),
         task: task::id_of::<F, I::Args>(),
-        size: ChunkSize::new(options, args.size_hint()),
+        size: ChunkSize::new(plan, args.size_hint()),
     };
     let mut map = Map { segments: VecDeque::new(), source: None, deadline, limit, begun: false, result: PhantomData };
-    match options.buffersize {
+    match plan.buffersize {
         None => map.segments.extend(chunker.submit(&mut args, usize::MAX)),
         Some(items) => {
             let mut source: Source<'i> = Box::new(move |items| chunker.submit(&mut args, items));
@@ -197,10 +203,10 @@ enum ChunkSize {
 }
 
 impl ChunkSize {
-    fn new(options: &BatchOptions<'_>, hint: (usize, Option<usize>)) -> Self {
-        let most = options.buffersize.unwrap_or(usize::MAX).min(MAX_ITEMS as usize);
-        let workers = options.max_workers;
-        match (options.chunksize, options.buffersize, hint) {
+    fn new(plan: &Plan<'_>, hint: (usize, Option<usize>)) -> Self {
+        let most = plan.buffersize.unwrap_or(usize::MAX).min(MAX_ITEMS as usize);
+        let workers = plan.max_workers;
+        match (plan.chunksize, plan.buffersize, hint) {
             (Some(items), ..) => Self::Fixed(items.min(most)),
             (None, Some(_), _) => Self::Fixed(1),
             (None, None, (lower, Some(upper))) if lower == upper => {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::error::SubmitError;
-use crate::executor::map::{Inputs, Map};
+use crate::executor::map::{Inputs, Map, Plan};
 use crate::executor::{map, submit};
 use crate::future::Future;
 use crate::manager::Pool;
@@ -57,36 +57,32 @@ impl<'p> TaskOptions<'p> {
 #[derive(Clone, Debug)]
 #[must_use = "options do nothing before map()"]
 pub struct BatchOptions<'p> {
-    pub(super) pool: &'p Arc<Pool>,
-    pub(super) max_workers: usize,
-    pub(super) name: Option<&'static str>,
-    pub(super) chunksize: Option<usize>,
-    pub(super) buffersize: Option<usize>,
-    pub(super) result_timeout: Option<Duration>,
+    plan: Plan<'p>,
 }
 
 impl<'p> BatchOptions<'p> {
     pub(super) fn new(pool: &'p Arc<Pool>, max_workers: usize) -> Self {
-        Self { pool, max_workers, name: None, chunksize: None, buffersize: None, result_timeout: None }
+        let plan = Plan { pool, max_workers, name: None, chunksize: None, buffersize: None, result_timeout: None };
+        Self { plan }
     }
 
     /// What errors call the task. By default its function's path.
     pub fn name(mut self, name: &'static str) -> Self {
-        self.name = Some(name);
+        self.plan.name = Some(name);
         self
     }
 
     /// How many items travel together, at least 1; more than 32767 are that many. By default the pool chooses, such that
     /// no worker that is allowed goes without.
     pub fn chunksize(mut self, items: usize) -> Self {
-        self.chunksize = Some(items);
+        self.plan.chunksize = Some(items);
         self
     }
 
     /// How many items are taken from the input ahead of what was read from the results, at least 1. By default all of them,
     /// during the call of `map`.
     pub fn buffersize(mut self, items: usize) -> Self {
-        self.buffersize = Some(items);
+        self.plan.buffersize = Some(items);
         self
     }
 
@@ -94,7 +90,7 @@ impl<'p> BatchOptions<'p> {
     /// [`TaskError::WaitTimedOut`](crate::TaskError::WaitTimedOut), the last item of the iterator; what has not begun is
     /// cancelled.
     pub fn result_timeout(mut self, limit: Duration) -> Self {
-        self.result_timeout = Some(limit);
+        self.plan.result_timeout = Some(limit);
         self
     }
 
@@ -109,6 +105,6 @@ impl<'p> BatchOptions<'p> {
         I::Args: Arguments,
         F: Task<I::Args>,
     {
-        map::map(&self, task, inputs)
+        map::map(&self.plan, task, inputs)
     }
 }

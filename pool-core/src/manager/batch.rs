@@ -8,11 +8,13 @@ use std::sync::{Arc, Weak};
 use std::time::Instant;
 
 use parking_lot::{Condvar, Mutex};
-use pool_ipc::Refused;
+use pool_ipc::{Link, Refused, Ticket};
 
 use crate::error::TaskError;
 use crate::future::{Desk, Encoded, Posting};
-use crate::manager::work::Posted;
+
+/// Where a frame was posted, so that it can be taken back.
+pub(crate) type Posted = (Arc<dyn Link>, Ticket);
 
 /// The outcome of one item.
 pub(crate) type ItemOutcome = Result<Encoded, TaskError>;

@@ -7,6 +7,7 @@
 mod backlog;
 mod batch;
 mod feeder;
+mod orders;
 mod pool;
 mod state;
 mod work;
@@ -19,7 +20,7 @@ use std::time::Instant;
 use pool_ipc::{ExitCause, Frame, Link, LinkEvent, LinkId, Lost, Outcome, Owner, Share};
 
 pub(crate) use self::batch::{Batch, NotYet};
-use self::feeder::Order;
+use self::orders::Order;
 use self::pool::Inbox;
 pub(crate) use self::pool::{Demand, Pool, Recruiter};
 pub(crate) use self::state::Limits;

@@ -16,7 +16,7 @@ use pool_ipc::{Frame, Hub, Link, LinkId, RefusedWhy, StartError, StartOrder};
 use crate::error::{Broken, NoMemory, SubmitError, TaskError};
 use crate::future::{Callback, Desk, Posting, run_callback};
 use crate::manager::backlog::Backlog;
-use crate::manager::feeder::Orders;
+use crate::manager::orders::Orders;
 use crate::manager::state::Event;
 use crate::manager::work::Work;
 

@@ -6,7 +6,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use pool_ipc::{Frame, Link, Owner, Refused, Ticket};
+use pool_ipc::{Frame, Link, Owner, Refused};
 
 use crate::error::TaskError;
 use crate::future::{Callback, Encoded, Posting, Shared};
@@ -71,6 +71,3 @@ impl Work {
         window.flat_map(|item| self.complete(item, Err(error.clone()))).collect()
     }
 }
-
-/// What a posting needs to know to be taken back later.
-pub(crate) type Posted = (Arc<dyn Link>, Ticket);
