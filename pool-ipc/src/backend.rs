@@ -189,6 +189,18 @@ pub enum LinkEvent {
     },
 }
 
+impl LinkEvent {
+    /// Which link tells.
+    pub fn link(&self) -> LinkId {
+        match *self {
+            Self::Said { link, .. }
+            | Self::Outcome { link, .. }
+            | Self::Declined { link, .. }
+            | Self::Ended { link, .. } => link,
+        }
+    }
+}
+
 /// The longest message of [`LinkEvent::Said`], in bytes.
 pub const MAX_SAID: usize = 64 * 1024;
 

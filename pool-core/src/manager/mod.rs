@@ -7,6 +7,7 @@
 mod backlog;
 mod batch;
 mod feeder;
+mod idle;
 mod orders;
 mod pool;
 mod state;
@@ -88,11 +89,38 @@ struct Manager {
     /// Outcomes of this turn, to be brought once the workers have been seen to. Taken one by one, too.
     completions: VecDeque<(Owner, u32, Result<Encoded, TaskError>)>,
     callbacks: Vec<Callback>,
+    tally: Tally,
+}
+
+/// How many frames each link has finished in this turn. Outcomes of one frame come in a row.
+#[derive(Default)]
+struct Tally {
+    frames: Vec<(LinkId, usize)>,
+    last: Option<Owner>,
+}
+
+impl Tally {
+    /// An outcome of a frame of this owner came in, or none.
+    fn count(&mut self, link: LinkId, owner: Option<&Owner>) {
+        let is_new = owner.is_some_and(|owner| self.last.as_ref().is_none_or(|last| !Arc::ptr_eq(last, owner)));
+        self.last = owner.cloned();
+        match self.frames.last_mut() {
+            Some((last, count)) if *last == link => *count += usize::from(is_new),
+            _ => self.frames.push((link, usize::from(is_new))),
+        }
+    }
 }
 
 impl Manager {
     fn new(pool: Arc<Pool>, state: State) -> Self {
-        Self { pool, state, news: VecDeque::new(), completions: VecDeque::new(), callbacks: Vec::new() }
+        Self {
+            pool,
+            state,
+            news: VecDeque::new(),
+            completions: VecDeque::new(),
+            callbacks: Vec::new(),
+            tally: Tally::default(),
+        }
     }
 
     fn run(mut self) {
@@ -115,11 +143,16 @@ impl Manager {
         self.pool.hub.wait(self.state.deadline(), &mut events);
         self.news.extend(events);
         let now = Instant::now();
-        let inbox = self.pool.take_inbox();
-        self.hear(inbox, now);
+        let mut inbox = self.pool.take_inbox();
+        // A worker is known before anything that it says is heard; and what links told, which is what they count, comes
+        // before what others say of them.
+        let starts = inbox.events.extract_if(.., |event| matches!(event, Event::Started(_) | Event::StartFailed(..)));
+        let starts: Vec<Event> = starts.collect();
+        starts.into_iter().for_each(|event| self.decide(event, now));
         self.sort(now);
+        self.hear(inbox, now);
         if self.state.deadline().is_some_and(|deadline| deadline <= now) {
-            self.decide(Event::Tick, None, now);
+            self.decide(Event::Tick, now);
         }
         self.employ_idle(now);
         self.complete();
@@ -137,66 +170,65 @@ impl Manager {
         let Inbox { events, callbacks, demands } = inbox;
         self.callbacks.extend(callbacks);
         for event in events {
-            let link = match &event {
-                Event::Fed(link) | Event::Recalled(link) | Event::Withdrawn(link) => Some(*link),
-                _ => None,
-            };
-            let is_end = matches!(event, Event::ShutDown);
-            self.decide(event, link, now);
-            if is_end {
-                self.withdraw_all(now);
+            match event {
+                // It has run dry since, and is offered.
+                Event::Recalled(link) if self.pool.idle.is_offered(link) => {}
+                Event::ShutDown => {
+                    self.decide(event, now);
+                    self.withdraw_all(now);
+                }
+                _ => self.decide(event, now),
             }
         }
         for demand in demands {
-            match demand {
-                Demand::CancelPending => self.fail_pending(&TaskError::Cancelled),
-                Demand::Kill => {
-                    let error = self.pool.verdict();
-                    self.fail_pending(&error);
-                    self.pool.links().iter().for_each(|link| kill(&**link));
-                }
+            let error = if demand == Demand::CancelPending { TaskError::Cancelled } else { self.pool.verdict() };
+            for event in self.fail_pending(&error) {
+                self.decide(event, now);
+            }
+            if demand == Demand::Kill {
+                self.pool.links().iter().for_each(|link| kill(&**link));
             }
         }
     }
 
-    /// What links have to tell, outcomes of one link taken together.
+    /// What links have to tell, the outcomes of each taken together.
     fn sort(&mut self, now: Instant) {
-        let mut progress: Option<(LinkId, usize)> = None;
-        let mut last_owner: Option<Owner> = None;
-        while let Some(event) = self.news.pop_front() {
-            let of = match &event {
-                LinkEvent::Outcome { link, .. } | LinkEvent::Declined { link, .. } => Some(*link),
-                _ => None,
-            };
-            if let Some((link, count)) = progress
-                && of != Some(link)
-            {
-                progress = None;
-                self.decide(Event::Progress { link, count }, Some(link), now);
+        for _ in 0..self.news.len() {
+            let Some(event) = self.news.pop_front() else { break };
+            if !self.state.knows(event.link()) {
+                // The feeder is about to report its start, which will be a turn of its own.
+                self.news.push_back(event);
+                continue;
             }
             match event {
                 LinkEvent::Outcome { link, outcome, .. } => {
-                    let same = last_owner.as_ref().is_some_and(|owner| Arc::ptr_eq(owner, &outcome.owner));
-                    let (_, count) = progress.unwrap_or((link, 0));
-                    progress = Some((link, count + usize::from(!same)));
-                    last_owner = Some(Arc::clone(&outcome.owner));
+                    self.tally.count(link, Some(&outcome.owner));
                     self.receive(link, outcome);
                 }
                 LinkEvent::Declined { link, rest, .. } => {
-                    progress = Some(progress.unwrap_or((link, 0)));
+                    self.tally.count(link, None);
                     self.take_back(vec![rest]);
                 }
-                LinkEvent::Said { link, bytes } => self.greet(link, &bytes, now),
+                LinkEvent::Said { link, bytes } => {
+                    self.report_progress(now);
+                    self.greet(link, &bytes, now);
+                }
                 LinkEvent::Ended { link, pid, cause, corrupt, lost } => {
+                    self.report_progress(now);
                     let died = |task: &'static str| WorkerDied::new(task, pid, cause, corrupt.clone());
                     self.mourn(lost, |task| TaskError::WorkerDied(Arc::new(died(task))));
                     self.bury(link, pid, cause, now);
                 }
             }
         }
-        if let Some((link, count)) = progress {
-            self.decide(Event::Progress { link, count }, Some(link), now);
+        self.report_progress(now);
+    }
+
+    fn report_progress(&mut self, now: Instant) {
+        for (link, count) in std::mem::take(&mut self.tally.frames) {
+            self.decide(Event::Progress { link, count }, now);
         }
+        self.tally.last = None;
     }
 
     fn receive(&mut self, link: LinkId, outcome: Outcome) {
@@ -219,7 +251,7 @@ impl Manager {
             Some(Greeting::InitializerFailed(error)) => Event::Unfit(link, Broken::Initializer { pid, error }),
             None => unfit(StartFailure::Garbled { pid }),
         };
-        self.decide(event, Some(link), now);
+        self.decide(event, now);
     }
 
     /// What a dead worker left: one item to blame, and the rest for others.
@@ -235,7 +267,7 @@ impl Manager {
 
     fn bury(&mut self, link: LinkId, pid: u32, cause: ExitCause, now: Instant) {
         self.pool.discharge(link);
-        self.decide(Event::Ended { link, pid, cause }, None, now);
+        self.decide(Event::Ended { link, pid, cause }, now);
     }
 
     fn take_back(&mut self, frames: Vec<Frame>) {
@@ -246,114 +278,109 @@ impl Manager {
     /// Frames that wait go to idle workers first, and have new ones started else.
     fn employ_idle(&mut self, now: Instant) {
         while self.pool.backlog.waiting() > 0
-            && let Some(link) = self.pool.withdraw()
+            && let Some(link) = self.pool.idle.withdraw()
         {
-            self.decide(Event::Withdrawn(link.id()), Some(link.id()), now);
+            self.decide(Event::Withdrawn(link.id()), now);
         }
         if self.pool.backlog.waiting() > 0 {
-            self.decide(Event::Submitted, None, now);
+            self.decide(Event::Submitted, now);
         }
     }
 
     fn withdraw_all(&mut self, now: Instant) {
-        while let Some(link) = self.pool.withdraw() {
-            self.decide(Event::Withdrawn(link.id()), Some(link.id()), now);
+        while let Some(link) = self.pool.idle.withdraw() {
+            self.decide(Event::Withdrawn(link.id()), now);
         }
     }
 
     /// Asks the state, and does what it says, which may be more to tell it.
-    fn decide(&mut self, event: Event, link: Option<LinkId>, now: Instant) {
-        let mut events = VecDeque::from([(event, link)]);
+    fn decide(&mut self, event: Event, now: Instant) {
+        let mut events = VecDeque::from([event]);
         let mut actions = Vec::new();
-        while let Some((event, link)) = events.pop_front() {
-            let outstanding = link.and_then(|link| self.pool.link(link)).map_or(0, |link| link.outstanding());
+        while let Some(event) = events.pop_front() {
+            let outstanding = event.link().and_then(|id| self.pool.link(id)).map_or(0, |link| link.outstanding());
             let view = View { now, waiting: self.pool.backlog.waiting(), outstanding };
             log::trace!("{event:?}, {} waiting, {outstanding} outstanding", view.waiting);
             self.state.step(event, view, &mut actions);
             for action in actions.drain(..) {
                 log::trace!("  {action:?}");
-                events.extend(self.act(action));
+                self.act(action, &mut events);
             }
         }
     }
 
     /// Carries out one action. Some of them have an answer.
-    fn act(&mut self, action: Action) -> Option<(Event, Option<LinkId>)> {
+    fn act(&mut self, action: Action, answers: &mut VecDeque<Event>) {
         match action {
             Action::Start(id) => self.pool.orders.give(Order::Start(id)),
-            Action::Feed { link: id, frames } => {
-                let frames = self.pool.backlog.reserve(frames);
-                match self.pool.link(id) {
-                    Some(link) => self.pool.orders.give(Order::Feed { link, frames }),
-                    None => {
-                        self.pool.backlog.unreserve(frames);
-                        return Some((Event::Fed(id), None));
-                    }
-                }
-            }
-            Action::Offer(id) => {
-                if let Some(link) = self.pool.link(id) {
-                    self.pool.offer(link);
-                }
-            }
-            Action::Steal { thief } => {
-                let frames = self.steal_for(thief);
-                return Some((Event::Stolen { thief, frames }, Some(thief)));
-            }
+            Action::Feed { link, frames } => answers.extend(self.order_feed(link, frames)),
+            Action::Steal { thief } => self.steal_for(thief, answers),
             Action::Recall(id) => {
                 let frames = self.pool.link(id).map(|link| link.recall_tail(Share::All)).unwrap_or_default();
                 self.take_back(frames);
-                return Some((Event::Recalled(id), Some(id)));
+                answers.push_back(Event::Recalled(id));
             }
-            Action::Close(id) => {
-                if let Some(link) = self.pool.link(id) {
-                    link.close();
-                }
-            }
-            Action::Kill(id) => {
-                if let Some(link) = self.pool.link(id) {
-                    kill(&*link);
-                }
-            }
+            Action::Offer(id) => self.with_link(id, |link| self.pool.idle.offer(Arc::clone(link))),
+            Action::Close(id) => self.with_link(id, |link| link.close()),
+            Action::Kill(id) => self.with_link(id, |link| kill(&**link)),
             Action::Break => {
                 if let Some(broken) = self.state.broken() {
                     self.pool.break_down(Arc::clone(broken));
                 }
                 let error = self.pool.verdict();
-                self.fail_pending(&error);
+                answers.extend(self.fail_pending(&error));
             }
             Action::Finish => {}
         }
+    }
+
+    fn with_link(&self, id: LinkId, act: impl FnOnce(&Arc<dyn Link>)) {
+        if let Some(link) = self.pool.link(id) {
+            act(&link);
+        }
+    }
+
+    /// Has the feeder post frames, or answers for it where the link is gone.
+    fn order_feed(&self, id: LinkId, frames: usize) -> Option<Event> {
+        let frames = self.pool.backlog.reserve(frames);
+        let Some(link) = self.pool.link(id) else {
+            self.pool.backlog.unreserve(frames);
+            return Some(Event::Fed(id));
+        };
+        self.pool.orders.give(Order::Feed { link, frames });
         None
     }
 
     /// Takes half of what waits at the link with the most.
-    fn steal_for(&mut self, thief: LinkId) -> usize {
+    fn steal_for(&mut self, thief: LinkId, answers: &mut VecDeque<Event>) {
         let others = self.pool.links().into_iter().filter(|link| link.id() != thief);
         let richest = others.map(|link| (link.unclaimed(), link)).max_by_key(|&(unclaimed, _)| unclaimed);
-        let Some((_, victim)) = richest.filter(|&(unclaimed, _)| unclaimed > 0) else { return 0 };
-        let frames = victim.recall_tail(Share::Half);
-        let count = frames.len();
-        self.take_back(frames);
-        self.pool.tell(Event::Recalled(victim.id()));
-        count
+        let Some((_, victim)) = richest.filter(|&(unclaimed, _)| unclaimed > 0) else {
+            answers.push_back(Event::Stolen { thief, frames: 0 });
+            return;
+        };
+        let stolen = victim.recall_tail(Share::Half);
+        let frames = stolen.len();
+        self.take_back(stolen);
+        answers.extend([Event::Stolen { thief, frames }, Event::Recalled(victim.id())]);
     }
 
     /// Fails all that nobody has begun, here and at links.
-    fn fail_pending(&mut self, error: &TaskError) {
+    #[must_use]
+    fn fail_pending(&mut self, error: &TaskError) -> Vec<Event> {
+        let mut events = Vec::new();
         let mut frames = self.pool.backlog.take_all();
         for link in self.pool.links() {
             let recalled = link.recall_tail(Share::All);
             if !recalled.is_empty() {
-                self.pool.tell(Event::Recalled(link.id()));
+                events.push(Event::Recalled(link.id()));
             }
             frames.extend(recalled);
         }
-        for frame in frames {
-            let items = frame.window.clone();
-            let owner = frame.owner;
-            self.completions.extend(items.map(|item| (Arc::clone(&owner), item, Err(error.clone()))));
+        for Frame { owner, window, .. } in frames {
+            self.completions.extend(window.map(|item| (Arc::clone(&owner), item, Err(error.clone()))));
         }
+        events
     }
 
     /// The last resort after a panic of this thread: ends all workers and resolves every future that is left.

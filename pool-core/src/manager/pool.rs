@@ -16,6 +16,7 @@ use pool_ipc::{Frame, Hub, Link, LinkId, RefusedWhy, StartError, StartOrder};
 use crate::error::{Broken, NoMemory, SubmitError, TaskError};
 use crate::future::{Callback, Desk, Posting, run_callback};
 use crate::manager::backlog::Backlog;
+use crate::manager::idle::Idle;
 use crate::manager::orders::Orders;
 use crate::manager::state::Event;
 use crate::manager::work::Work;
@@ -29,9 +30,7 @@ pub(crate) struct Pool {
     pub(crate) backlog: Backlog,
     pub(crate) orders: Orders,
     recruiter: Recruiter,
-    /// Links whose workers have nothing to do. Whoever takes one out may post one frame to it. The last one in is the
-    /// first one out: its memory is the warmest.
-    idle: Mutex<Vec<Arc<dyn Link>>>,
+    pub(crate) idle: Idle,
     /// All links that have not ended, for whoever needs one by name.
     links: Mutex<HashMap<LinkId, Arc<dyn Link>>>,
     inbox: Mutex<Inbox>,
@@ -77,7 +76,7 @@ impl Pool {
             backlog: Backlog::default(),
             orders: Orders::default(),
             recruiter,
-            idle: Mutex::default(),
+            idle: Idle::default(),
             links: Mutex::default(),
             inbox: Mutex::default(),
             woken: AtomicBool::new(false),
@@ -126,9 +125,11 @@ impl Pool {
         if !self.backlog.is_empty() {
             return Ok(Some(frame));
         }
-        let Some(link) = self.idle.lock().pop() else { return Ok(Some(frame)) };
+        let Some(link) = self.idle.take() else { return Ok(Some(frame)) };
         let work = Work::of(&frame.owner);
-        match work.post(frame, &link) {
+        let posting = work.post(frame, &link);
+        self.idle.taken(link.id());
+        match posting {
             Posting::Posted => Ok(None),
             Posting::Cancelled => {
                 self.tell(Event::Withdrawn(link.id()));
@@ -152,22 +153,12 @@ impl Pool {
         self.hub.start(id, &(self.recruiter)())
     }
 
-    /// Callers may post to the link.
-    pub(crate) fn offer(&self, link: Arc<dyn Link>) {
-        self.idle.lock().push(link);
-    }
-
-    /// Takes an idle link back from the callers.
-    pub(crate) fn withdraw(&self) -> Option<Arc<dyn Link>> {
-        self.idle.lock().pop()
-    }
-
     pub(crate) fn enlist(&self, link: Arc<dyn Link>) {
         self.links.lock().insert(link.id(), link);
     }
 
     pub(crate) fn discharge(&self, id: LinkId) {
-        self.idle.lock().retain(|link| link.id() != id);
+        self.idle.forget(id);
         self.links.lock().remove(&id);
     }
 
@@ -306,7 +297,7 @@ impl fmt::Debug for Pool {
         f.debug_struct("Pool")
             .field("hub", &self.hub)
             .field("waiting", &self.backlog.waiting())
-            .field("idle", &self.idle.lock().len())
+            .field("idle", &self.idle.len())
             .field("workers", &self.links.lock().len())
             .finish_non_exhaustive()
     }

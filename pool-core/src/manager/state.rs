@@ -57,6 +57,21 @@ pub(crate) enum Event {
     Tick,
 }
 
+impl Event {
+    /// The link whose load the state is to be told along with it.
+    pub(crate) fn link(&self) -> Option<LinkId> {
+        match *self {
+            Self::Ready(link)
+            | Self::Progress { link, .. }
+            | Self::Fed(link)
+            | Self::Recalled(link)
+            | Self::Withdrawn(link)
+            | Self::Stolen { thief: link, .. } => Some(link),
+            _ => None,
+        }
+    }
+}
+
 /// What the state cannot know by itself, at the time of the event.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct View {
@@ -191,6 +206,11 @@ impl State {
 
     pub(crate) fn is_finished(&self) -> bool {
         self.phase == Phase::Finished
+    }
+
+    /// Whether a worker was reported as started and has not ended.
+    pub(crate) fn knows(&self, link: LinkId) -> bool {
+        self.workers.contains_key(&link)
     }
 
     pub(crate) fn broken(&self) -> Option<&Arc<Broken>> {

@@ -226,13 +226,7 @@ impl Model {
     fn decide(&mut self, event: Event) {
         let mut events = VecDeque::from([event]);
         while let Some(event) = events.pop_front() {
-            let link = match &event {
-                Event::Fed(link) | Event::Recalled(link) | Event::Withdrawn(link) | Event::Ready(link) => Some(*link),
-                Event::Progress { link, .. } => Some(*link),
-                Event::Stolen { thief, .. } => Some(*thief),
-                _ => None,
-            };
-            let outstanding = link.and_then(|link| self.workers.get(&link)).map_or(0, |worker| worker.held);
+            let outstanding = event.link().and_then(|link| self.workers.get(&link)).map_or(0, |worker| worker.held);
             self.trace.push(format!("{event:?} waiting {} outstanding {outstanding}", self.backlog));
             let actions = self.desk.step(event, self.backlog, outstanding);
             for action in actions {

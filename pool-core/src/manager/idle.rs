@@ -1,0 +1,78 @@
+//! Links whose workers have nothing to do, for callers to post to.
+//!
+//! Keeps true: a link is free once at a time, and one caller at most takes it. The last one in is the first one out: its
+//! memory is the warmest.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use pool_ipc::{Link, LinkId};
+
+/// The links that are offered.
+#[derive(Debug, Default)]
+pub(crate) struct Idle {
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    free: Vec<Arc<dyn Link>>,
+    /// Those in `free`, by name.
+    names: HashSet<LinkId>,
+    /// Those that a caller took and has not posted to yet. The worker may be done with what is posted, and free again,
+    /// before the caller says so.
+    taking: Vec<LinkId>,
+}
+
+impl Idle {
+    /// The manager offers a link.
+    pub(crate) fn offer(&self, link: Arc<dyn Link>) {
+        let mut state = self.state.lock();
+        if state.names.insert(link.id()) {
+            state.free.push(link);
+        }
+    }
+
+    /// A caller takes a link, to post one frame to it. Once it has, or has failed to, [`taken`](Self::taken) says so.
+    pub(crate) fn take(&self) -> Option<Arc<dyn Link>> {
+        let mut state = self.state.lock();
+        let link = state.free.pop()?;
+        state.names.remove(&link.id());
+        state.taking.push(link.id());
+        Some(link)
+    }
+
+    /// The caller has posted, or has given up.
+    pub(crate) fn taken(&self, id: LinkId) {
+        let mut state = self.state.lock();
+        if let Some(index) = state.taking.iter().position(|taking| *taking == id) {
+            state.taking.swap_remove(index);
+        }
+    }
+
+    /// The manager takes a link back.
+    pub(crate) fn withdraw(&self) -> Option<Arc<dyn Link>> {
+        let mut state = self.state.lock();
+        let link = state.free.pop()?;
+        state.names.remove(&link.id());
+        Some(link)
+    }
+
+    /// The link has ended.
+    pub(crate) fn forget(&self, id: LinkId) {
+        let mut state = self.state.lock();
+        state.free.retain(|link| link.id() != id);
+        state.names.remove(&id);
+    }
+
+    /// Whether a caller may post to the link, or is about to.
+    pub(crate) fn is_offered(&self, id: LinkId) -> bool {
+        let state = self.state.lock();
+        state.names.contains(&id) || state.taking.contains(&id)
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.state.lock().free.len()
+    }
+}
