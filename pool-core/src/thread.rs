@@ -276,6 +276,10 @@ pub(crate) fn adopt(name: &str) {
 }
 
 /// Waits until every listed thread but daemons and the calling one is done, also those that start in the meantime.
+#[cfg_attr(
+    not(all(target_os = "linux", not(pool_portable))),
+    expect(dead_code, reason = "only a child process waits so")
+)]
 pub(crate) fn join_non_daemon() {
     let own = current().id();
     let mut listed = LIST.threads.lock();

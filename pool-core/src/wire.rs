@@ -12,14 +12,17 @@
 //!                                               many: for each item its length (varint) and its arguments
 //! reply    0, the result                        or    1, a Failure
 //! boot     version: 4 bytes, fingerprint: 8 bytes, a Boot
+//! process  version: 4 bytes, fingerprint: 8 bytes, length: 8 bytes, a ProcessBoot, a request
 //! greeting 0, fingerprint: 8 bytes              or    1 (another build)     or    2, the initializer's error
 //! ```
 
 mod boot;
+mod process;
 mod reply;
 mod request;
 
 pub(crate) use boot::{Boot, Greeting};
+pub(crate) use process::ProcessBoot;
 pub(crate) use reply::{Failure, PanicReport, read_reply, write_failure, write_value};
 pub(crate) use request::{BatchWriter, Cursor, Request, encode_single};
 

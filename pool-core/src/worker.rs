@@ -23,6 +23,10 @@ pub(crate) fn run(mut far: Box<dyn FarEnd>) {
 }
 
 /// Runs a worker that has a process to itself, until its link is closed or its parent is gone.
+#[cfg_attr(
+    not(all(target_os = "linux", not(pool_portable))),
+    expect(dead_code, reason = "workers are threads where there are no processes")
+)]
 pub(crate) fn run_process(mut far: Box<dyn FarEnd>) {
     work_at(&mut *far, Place::Process);
 }
@@ -41,12 +45,18 @@ pub(crate) struct Identity {
 /// The worker that the calling thread works for: its process, or itself where workers are threads. A thread that a task
 /// started in the pool's own process has none.
 pub(crate) fn identity() -> Option<Identity> {
-    OWN_IDENTITY.with_borrow(Clone::clone).or_else(|| PROCESS_IDENTITY.get().cloned())
+    // At the end of a process, when this may be asked too, the thread may have nothing of its own any more.
+    let own = OWN_IDENTITY.try_with(|own| own.borrow().clone()).ok().flatten();
+    own.or_else(|| PROCESS_IDENTITY.get().cloned())
 }
 
 /// What a worker has to itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Place {
+    #[cfg_attr(
+        not(all(target_os = "linux", not(pool_portable))),
+        expect(dead_code, reason = "workers are threads where there are no processes")
+    )]
     Process,
     Thread,
 }

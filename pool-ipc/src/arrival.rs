@@ -24,6 +24,7 @@ pub(crate) use crate::high_fd::move_high;
 use crate::memfd::Frozen;
 use crate::passport::{BOOT, Life, Passport, Role, VARIABLE};
 use crate::signals;
+use crate::standard_fds;
 use crate::watcher::{self, Parent, Watch};
 
 pub use crate::passport::Takeover;
@@ -40,8 +41,6 @@ pub(crate) struct Arrived {
     pub(crate) control: Control,
     /// The first message's bytes.
     pub(crate) boot: Frozen,
-    /// How many ancestors were started by this library: at least 1.
-    pub(crate) depth: u32,
     /// The process that started it.
     pub(crate) parent_pid: u32,
     /// What the watcher thread looks at; a child with a life of its own has none.
@@ -95,6 +94,7 @@ pub(crate) fn takeover_of_children() -> Takeover {
 pub(crate) fn arrive() -> io::Result<Arrived> {
     let Claim { passport, control } = take_claim()?;
     let control = control?;
+    standard_fds::fill()?;
     signals::arrange(passport.role)?;
     if passport.role != Role::Process {
         forbid_core_files()?;
@@ -105,8 +105,8 @@ pub(crate) fn arrive() -> io::Result<Arrived> {
         Life::Own => None,
     };
     let boot = receive_boot(&control, passport.life)?;
-    let Passport { role, depth, parent, .. } = passport;
-    Ok(Arrived { role, control, boot, depth, parent_pid: parent.get(), watch })
+    let Passport { role, parent, .. } = passport;
+    Ok(Arrived { role, control, boot, parent_pid: parent.get(), watch })
 }
 
 /// What a child has in hands between the first question and its arrival.

@@ -8,8 +8,8 @@
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::sync::OnceLock;
 
-use parking_lot::Mutex;
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, WaitId, WaitIdOptions};
@@ -38,7 +38,7 @@ pub(crate) struct Child {
     /// The process that started it. In any other one, a fork of that, this value is a shell.
     parent: u32,
     /// Set once it was reaped.
-    cause: Option<ExitCause>,
+    cause: OnceLock<ExitCause>,
 }
 
 /// A descriptor that is readable once the child has ended.
@@ -57,9 +57,8 @@ impl Child {
     /// # Errors
     /// No descriptor was to be had. The child was killed and reaped.
     pub(crate) fn adopt(pid: u32, group: Group) -> io::Result<Self> {
-        reap_released();
         match Handle::of_child(pid) {
-            Ok(handle) => Ok(Self { pid, handle, group, parent: std::process::id(), cause: None }),
+            Ok(handle) => Ok(Self { pid, handle, group, parent: std::process::id(), cause: OnceLock::new() }),
             Err(errno) => {
                 kill_by_number(pid);
                 Err(errno.into())
@@ -74,22 +73,16 @@ impl Child {
 
     /// Whether it is no more: true from the moment at which [`as_fd`](Self::as_fd) became readable.
     pub(crate) fn has_ended(&self) -> bool {
-        self.cause.is_some() || readable(self.as_fd())
-    }
-
-    /// How it ended, once it was reaped.
-    pub(crate) fn cause(&self) -> Option<ExitCause> {
-        self.cause
+        self.cause.get().is_some() || readable(self.as_fd())
     }
 
     /// Reaps it and tells how it ended. Call it once [`has_ended`](Self::has_ended) is true, otherwise it waits for
-    /// that. May be repeated.
-    pub(crate) fn reap(&mut self) -> ExitCause {
+    /// that. May be repeated, from any thread.
+    pub(crate) fn reap(&self) -> ExitCause {
         if self.is_foreign() {
             return ExitCause::Unknown;
         }
-        let handle = &self.handle;
-        *self.cause.get_or_insert_with(|| handle.wait())
+        *self.cause.get_or_init(|| self.handle.wait())
     }
 
     /// Sends a signal to the child, or with `group` to all that are in the process group that it leads. False means
@@ -112,15 +105,6 @@ impl Child {
         }
     }
 
-    /// Lets it outlive this value. It is reaped when a later child is started or released, if it has ended by then, and
-    /// else by init once this process is gone.
-    pub(crate) fn release(self) {
-        reap_released();
-        if !self.is_foreign() {
-            RELEASED.lock().push(self);
-        }
-    }
-
     /// Whether this is a copy, in a process that was forked from the child's parent.
     fn is_foreign(&self) -> bool {
         self.parent != std::process::id()
@@ -130,7 +114,9 @@ impl Child {
     fn signal_group(&self, signal: i32) -> bool {
         match self.handle.send(signal, PIDFD_SIGNAL_PROCESS_GROUP) {
             Ok(()) => true,
-            Err(Errno::INVAL) if self.cause.is_none() && self.handle.is_unreaped() => signal_group(self.pid, signal),
+            Err(Errno::INVAL) if self.cause.get().is_none() && self.handle.is_unreaped() => {
+                signal_group(self.pid, signal)
+            }
             Err(_) => false,
         }
     }
@@ -146,7 +132,7 @@ impl AsFd for Child {
 
 impl Drop for Child {
     fn drop(&mut self) {
-        if self.is_foreign() || self.cause.is_some() {
+        if self.is_foreign() || self.cause.get().is_some() {
             return;
         }
         self.end_group();
@@ -202,28 +188,6 @@ impl Handle {
         // SAFETY: a system call without pointers to our memory; the descriptor is open while `self` is borrowed.
         let sent = unsafe { libc::syscall(libc::SYS_pidfd_send_signal, fd.as_raw_fd(), signal, no_info, flags) };
         if sent == 0 { Ok(()) } else { Err(last_errno()) }
-    }
-}
-
-/// Children that outlive their handles, to be reaped some day.
-static RELEASED: Mutex<Vec<Child>> = Mutex::new(Vec::new());
-
-/// Reaps those of them that have ended. In a forked process they are foreign, and only forgotten.
-fn reap_released() {
-    let mut ended = Vec::new();
-    {
-        let mut released = RELEASED.lock();
-        let mut index = 0;
-        while index < released.len() {
-            if released[index].is_foreign() || released[index].has_ended() {
-                ended.push(released.swap_remove(index));
-            } else {
-                index += 1;
-            }
-        }
-    }
-    for mut child in ended {
-        child.reap();
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicU32;
 use rustix::thread::futex::{self, Flags};
 
 use crate::slot::word::Word;
-use crate::sync::AtomicU64;
+use std::sync::atomic::AtomicU64;
 
 /// Sleeps while the word's upper half is that of `seen`. Returns early on a signal, or when there is no futex at all.
 pub(crate) fn sleep(word: &AtomicU64, seen: Word) {

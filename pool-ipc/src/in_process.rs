@@ -28,7 +28,7 @@ use crate::slot::parent::{Memory, ParentEnd, ParentSide, SentLarge};
 use crate::slot::region::Region;
 use crate::slot::word::Word;
 use crate::slot::worker::{Closing, TakenLarge, WorkerEnd, WorkerSide};
-use crate::sync::AtomicU64;
+use std::sync::atomic::AtomicU64;
 
 /// The stack of a worker thread: what the main thread of a process usually has.
 const STACK_SIZE: usize = 8 * 1024 * 1024;

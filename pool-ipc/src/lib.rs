@@ -5,9 +5,7 @@
 mod backend;
 mod exit;
 mod frame;
-mod sync;
 mod slot;
-#[cfg(not(loom))]
 mod in_process;
 mod process;
 #[cfg(all(target_os = "linux", not(pool_portable)))]
@@ -18,6 +16,10 @@ mod control;
 mod passport;
 #[cfg(all(target_os = "linux", not(pool_portable)))]
 mod high_fd;
+#[cfg(all(target_os = "linux", not(pool_portable)))]
+mod standard_fds;
+#[cfg(all(target_os = "linux", not(pool_portable)))]
+mod readiness;
 #[cfg(all(target_os = "linux", not(pool_portable)))]
 mod signals;
 #[cfg(all(target_os = "linux", not(pool_portable)))]
@@ -31,6 +33,11 @@ mod child;
 #[cfg(all(target_os = "linux", not(pool_portable)))]
 mod launch;
 #[cfg(all(target_os = "linux", not(pool_portable)))]
+mod child_process;
+#[cfg(not(all(target_os = "linux", not(pool_portable))))]
+#[path = "child_process/portable.rs"]
+mod child_process;
+#[cfg(all(target_os = "linux", not(pool_portable)))]
 mod futex;
 #[cfg(all(target_os = "linux", not(pool_portable)))]
 mod hub;
@@ -40,6 +47,10 @@ mod shared_memory;
 mod ipc_channel;
 #[cfg(all(target_os = "linux", not(pool_portable)))]
 mod entry;
+#[cfg(not(all(target_os = "linux", not(pool_portable))))]
+mod unsupported;
+#[cfg(loom)]
+pub mod model;
 
 #[cfg(all(target_os = "linux", not(pool_portable)))]
 pub use arrival::{Takeover, awaiting, depth, set_init_called};
@@ -47,6 +58,7 @@ pub use backend::{
     Abilities, Backend, Corrupt, FarEnd, HELLO_TIMEOUT, Hub, Job, Link, LinkEvent, LinkId, MAX_SAID, OpenError,
     Refused, RefusedWhy, Share, StartError, StartOrder, Ticket, WorkerCommand,
 };
+pub use child_process::{ParentHandle, ProcessHandle, ProcessOptions};
 pub use exit::{ExitCause, signal_name};
 pub use frame::{Body, Frame, Lost, MAX_ITEMS, Outcome, Owner, Undelivered};
 pub use process::{at_exit, fork_generation, main_thread_id, native_thread_id, on_main_thread};
@@ -54,7 +66,12 @@ pub use process::{at_exit, fork_generation, main_thread_id, native_thread_id, on
 pub use shared_memory::SharedMemory;
 #[cfg(all(target_os = "linux", not(pool_portable)))]
 pub use ipc_channel::IpcChannel;
-#[cfg(not(loom))]
 pub use in_process::{Fault, FaultPlan, InProcess};
 #[cfg(all(target_os = "linux", not(pool_portable)))]
+pub use readiness::wait_readable;
+#[cfg(all(target_os = "linux", not(pool_portable)))]
 pub use entry::{ChildProcess, Entry, enter};
+#[cfg(not(all(target_os = "linux", not(pool_portable))))]
+pub use unsupported::{
+    ChildProcess, Entry, IpcChannel, SharedMemory, Takeover, awaiting, depth, enter, set_init_called,
+};

@@ -166,7 +166,7 @@ fn recruiter(command: WorkerCommand, prefix: Option<String>, initializer: Option
         };
         let boot = Boot {
             name: name.clone(),
-            parent_name: crate::worker::identity().map_or_else(|| "MainProcess".to_owned(), |own| own.name),
+            parent_name: crate::process::current_process().name().to_owned(),
             parent_pid: std::process::id(),
             log_level: log::max_level() as usize,
             initializer: initializer.clone(),

@@ -7,6 +7,7 @@ use std::sync::{Arc, Once, Weak};
 
 use parking_lot::Mutex;
 
+use crate::executor::PANIC_GRACE;
 use crate::future::Desk;
 use crate::manager::Pool;
 
@@ -31,7 +32,7 @@ extern "C" fn end_pools() {
             pool.shut();
         }
         for pool in pools.iter().filter(|pool| waits && !pool.is_foreign() && !pool.is_current_thread()) {
-            pool.wait_for_end(None);
+            pool.wait_for_end(pool.is_given_up().then_some(PANIC_GRACE));
         }
     });
 }

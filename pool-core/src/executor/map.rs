@@ -118,6 +118,9 @@ pub struct Map<'i, R> {
     segments: VecDeque<Segment>,
     /// Takes further items of a lazy input; none where all were taken at once.
     source: Option<Source<'i>>,
+    /// How many items were read since the source was last asked, and after how many it is asked again: a chunk at a time.
+    room: usize,
+    chunk: usize,
     deadline: Option<Instant>,
     limit: Duration,
     begun: bool,
@@ -175,7 +178,8 @@ where
         task: task::id_of::<F, I::Args>(),
         size: ChunkSize::new(plan, args.size_hint()),
     };
-    let mut map = Map { segments: VecDeque::new(), source: None, deadline, limit, begun: false, result: PhantomData };
+    let (segments, source, chunk) = (VecDeque::new(), None, chunker.size.least());
+    let mut map = Map { segments, source, room: 0, chunk, deadline, limit, begun: false, result: PhantomData };
     match plan.buffersize {
         None => map.segments.extend(chunker.submit(&mut args, usize::MAX)),
         Some(items) => {
@@ -213,6 +217,14 @@ impl ChunkSize {
                 Self::Fixed(lower.div_ceil(workers.saturating_mul(CHUNKS_A_WORKER)).clamp(1, most))
             }
             _ => Self::Growing { workers, made: 0 },
+        }
+    }
+
+    /// How many items make a chunk at least.
+    fn least(&self) -> usize {
+        match self {
+            Self::Fixed(items) => *items,
+            Self::Growing { .. } => 1,
         }
     }
 
@@ -293,10 +305,13 @@ impl Chunker {
 }
 
 impl<R> Map<'_, R> {
-    /// Submits what there is room for since items were read.
+    /// An item was read. Submits what there is room for, once that makes a chunk.
     fn refill(&mut self) {
-        if let Some(source) = &mut self.source {
-            let fresh = source(1);
+        self.room += 1;
+        if let Some(source) = &mut self.source
+            && (self.room >= self.chunk || self.segments.is_empty())
+        {
+            let fresh = source(std::mem::take(&mut self.room));
             if fresh.is_empty() {
                 self.source = None;
             }

@@ -25,7 +25,8 @@ use crate::future::{Desk, Future};
 use crate::manager::{Demand, Pool, Threads};
 use crate::task::{Arguments, Task};
 
-/// How long running tasks may go on when a pool is dropped by a thread that panics.
+/// How long running tasks may go on when a pool is dropped by a thread that panics, and the program waits for what cannot
+/// be killed.
 const PANIC_GRACE: Duration = Duration::from_secs(2);
 
 /// A pool of worker processes.
@@ -179,7 +180,7 @@ impl Drop for ProcessPoolExecutor {
         if std::thread::panicking() {
             self.shutdown_with(Shutdown::new().no_wait().cancel_pending());
             if !self.pool.is_current_thread() && !self.pool.wait_for_end(Some(PANIC_GRACE)) {
-                self.pool.demand(Demand::Kill);
+                self.pool.give_up();
             }
             return;
         }

@@ -8,7 +8,7 @@ use std::process::exit;
 
 use pool_ipc::Entry;
 
-use crate::worker;
+use crate::{process, worker};
 
 pub(crate) use super::hook::keep_hook;
 
@@ -45,10 +45,7 @@ pub(super) fn take_over() -> ! {
             worker::run_process(far);
             exit(0)
         }
-        Ok(Entry::Process(child)) => {
-            say(&format!("process {} has no function to run: {child:?}", std::process::id()));
-            exit(NO_ARRIVAL)
-        }
+        Ok(Entry::Process(child)) => process::run(child),
         Err(error) => {
             say(&format!("process {} cannot become a worker: {error}", std::process::id()));
             exit(NO_ARRIVAL)

@@ -90,6 +90,9 @@ struct Manager {
     completions: VecDeque<(Owner, u32, Result<Encoded, TaskError>)>,
     callbacks: Vec<Callback>,
     tally: Tally,
+    /// What becomes of all that nobody has begun, once somebody demanded that: also of what comes back later, from the
+    /// feeder's hands or a lost worker's.
+    doom: Option<TaskError>,
 }
 
 /// How many frames each link has finished in this turn. Outcomes of one frame come in a row.
@@ -120,6 +123,7 @@ impl Manager {
             completions: VecDeque::new(),
             callbacks: Vec::new(),
             tally: Tally::default(),
+            doom: None,
         }
     }
 
@@ -177,16 +181,26 @@ impl Manager {
                     self.decide(event, now);
                     self.withdraw_all(now);
                 }
+                Event::Fed(_) => {
+                    self.decide(event, now);
+                    self.fail_doomed(now);
+                }
                 _ => self.decide(event, now),
             }
         }
         for demand in demands {
-            let error = if demand == Demand::CancelPending { TaskError::Cancelled } else { self.pool.verdict() };
-            for event in self.fail_pending(&error) {
-                self.decide(event, now);
-            }
+            self.doom = Some(if demand == Demand::CancelPending { TaskError::Cancelled } else { self.pool.verdict() });
+            self.fail_doomed(now);
             if demand == Demand::Kill {
                 self.pool.links().iter().for_each(|link| kill(&**link));
+            }
+        }
+    }
+
+    fn fail_doomed(&mut self, now: Instant) {
+        if let Some(error) = self.doom.clone() {
+            for event in self.fail_pending(&error) {
+                self.decide(event, now);
             }
         }
     }
@@ -277,6 +291,9 @@ impl Manager {
 
     /// Frames that wait go to idle workers first, and have new ones started else.
     fn employ_idle(&mut self, now: Instant) {
+        if self.pool.backlog.waiting() > 0 {
+            self.fail_doomed(now);
+        }
         while self.pool.backlog.waiting() > 0
             && let Some(link) = self.pool.idle.withdraw()
         {
@@ -299,7 +316,9 @@ impl Manager {
         let mut actions = Vec::new();
         while let Some(event) = events.pop_front() {
             let outstanding = event.link().and_then(|id| self.pool.link(id)).map_or(0, |link| link.outstanding());
-            let view = View { now, waiting: self.pool.backlog.waiting(), outstanding };
+            // What is doomed waits for no worker.
+            let waiting = if self.doom.is_some() { 0 } else { self.pool.backlog.waiting() };
+            let view = View { now, waiting, outstanding };
             log::trace!("{event:?}, {} waiting, {outstanding} outstanding", view.waiting);
             self.state.step(event, view, &mut actions);
             for action in actions.drain(..) {

@@ -39,6 +39,8 @@ pub(crate) struct Pool {
     gate: AtomicU8,
     broken: OnceLock<Arc<Broken>>,
     manager: OnceLock<ThreadId>,
+    /// All workers were to be killed; who cannot be killed is not waited for.
+    given_up: AtomicBool,
     ended: Mutex<bool>,
     has_ended: Condvar,
     /// The process that made it. In a fork of that it is a shell.
@@ -83,6 +85,7 @@ impl Pool {
             gate: AtomicU8::new(OPEN),
             broken: OnceLock::new(),
             manager: OnceLock::new(),
+            given_up: AtomicBool::new(false),
             ended: Mutex::new(false),
             has_ended: Condvar::new(),
             home: pool_ipc::fork_generation(),
@@ -236,6 +239,17 @@ impl Pool {
     pub(crate) fn end(&self) {
         *self.ended.lock() = true;
         self.has_ended.notify_all();
+    }
+
+    /// Has all workers killed.
+    pub(crate) fn give_up(&self) {
+        self.given_up.store(true, Ordering::SeqCst);
+        self.demand(Demand::Kill);
+    }
+
+    /// Whether that was done: a worker that is a thread, and hangs, stays.
+    pub(crate) fn is_given_up(&self) -> bool {
+        self.given_up.load(Ordering::SeqCst)
     }
 
     /// Waits for the end of manager and feeder. False: they were not done in time.

@@ -23,6 +23,9 @@ const AHEAD: Duration = Duration::from_micros(500);
 /// How long a frame may wait behind another one at a worker before it is taken back.
 const PATIENCE: Duration = Duration::from_millis(5);
 
+/// How long after the system refused to start a worker it is asked again, while other workers are there.
+const RETRY: Duration = Duration::from_millis(100);
+
 /// How many workers in a row may end before they said hello, where no other worker is there.
 const EARLY_DEATHS: u32 = 3;
 
@@ -141,6 +144,8 @@ struct Worker {
     timed: bool,
     /// Whether it has finished a task.
     served: bool,
+    /// It said hello.
+    greeted: bool,
     /// It was killed because it did not say hello.
     too_late: bool,
 }
@@ -150,6 +155,8 @@ struct Worker {
 enum Timer {
     /// The worker should have said hello.
     Hello,
+    /// The system may have room for a worker again.
+    Retry,
     /// Frames that wait behind another one may have waited long enough.
     Patience,
 }
@@ -179,6 +186,8 @@ pub(crate) struct State {
     loaded: usize,
     /// How many feeds the feeder has not reported, those of workers that ended meanwhile included: it holds frames.
     feeds: usize,
+    /// The system refused to start a worker, and is not asked again before this.
+    retry_at: Option<Instant>,
     timers: BTreeSet<(Instant, LinkId, Timer)>,
     broken: Option<Arc<Broken>>,
 }
@@ -194,6 +203,7 @@ impl State {
             early_deaths: 0,
             loaded: 0,
             feeds: 0,
+            retry_at: None,
             timers: BTreeSet::new(),
             broken: None,
         }
@@ -223,12 +233,7 @@ impl State {
             Event::Submitted if self.phase == Phase::Broken => actions.push(Action::Break),
             Event::Submitted => self.start_on_demand(view, actions),
             Event::Started(link) => self.started(link, view, actions),
-            Event::StartFailed(link, failure) => {
-                self.starting.remove(&link);
-                if self.workers.is_empty() && self.starting.is_empty() {
-                    self.break_down(Broken::Start(Arc::new(failure)), actions);
-                }
-            }
+            Event::StartFailed(link, failure) => self.start_failed(link, failure, view, actions),
             Event::Ready(link) => self.ready(link, view, actions),
             Event::Unfit(link, broken) => {
                 if let Some(worker) = self.workers.get_mut(&link) {
@@ -264,6 +269,7 @@ impl State {
             pace: None,
             timed: false,
             served: false,
+            greeted: false,
             too_late: false,
         };
         self.workers.insert(link, worker);
@@ -277,9 +283,21 @@ impl State {
         }
     }
 
+    fn start_failed(&mut self, link: LinkId, failure: StartFailure, view: View, actions: &mut Vec<Action>) {
+        self.starting.remove(&link);
+        if self.is_deserted() {
+            return self.break_down(Broken::Start(Arc::new(failure)), actions);
+        }
+        log::warn!("a worker could not be started: {failure}");
+        let retry_at = view.now + RETRY;
+        self.retry_at = Some(retry_at);
+        self.timers.insert((retry_at, link, Timer::Retry));
+    }
+
     fn ready(&mut self, link: LinkId, view: View, actions: &mut Vec<Action>) {
         self.early_deaths = 0;
         self.load(link, view.outstanding, |worker| {
+            worker.greeted = true;
             if worker.stage == Stage::Starting {
                 worker.stage = Stage::Ready;
             }
@@ -378,7 +396,8 @@ impl State {
     /// Starts workers for frames that nobody is there for. Frames that starting workers will take are not counted.
     fn start_on_demand(&mut self, view: View, actions: &mut Vec<Action>) {
         let hopeless = self.early_deaths >= EARLY_DEATHS && !self.workers.is_empty();
-        if !matches!(self.phase, Phase::Open | Phase::Draining) || hopeless {
+        let refused = self.retry_at.is_some_and(|retry_at| view.now < retry_at) && !self.is_deserted();
+        if !matches!(self.phase, Phase::Open | Phase::Draining) || hopeless || refused {
             return;
         }
         let alive = self.workers.values().filter(|worker| worker.stage != Stage::Closing).count();
@@ -438,11 +457,12 @@ impl State {
             self.timers.pop_first();
             let Some(worker) = self.workers.get_mut(&link) else { continue };
             match timer {
-                Timer::Hello if worker.stage == Stage::Starting => {
+                // Also one that was told to end, for whatever reason, and does not come to hear it.
+                Timer::Hello if !worker.greeted => {
                     worker.too_late = true;
                     actions.push(Action::Kill(link));
                 }
-                Timer::Hello => {}
+                Timer::Hello | Timer::Retry => {}
                 Timer::Patience if worker.outstanding <= 1 => worker.timed = false,
                 Timer::Patience => {
                     let patience_ends = *worker.since.get_or_insert(view.now) + PATIENCE;
@@ -458,8 +478,13 @@ impl State {
         }
     }
 
+    /// There is no worker, and none is being started.
+    fn is_deserted(&self) -> bool {
+        self.workers.is_empty() && self.starting.is_empty()
+    }
+
     fn finish_if_done(&mut self, view: View, actions: &mut Vec<Action>) {
-        let nobody = self.workers.is_empty() && self.starting.is_empty() && self.feeds == 0;
+        let nobody = self.is_deserted() && self.feeds == 0;
         match self.phase {
             Phase::Draining if nobody && view.waiting > 0 => self.start_on_demand(view, actions),
             Phase::Draining | Phase::Broken if nobody => {

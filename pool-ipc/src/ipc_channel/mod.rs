@@ -5,29 +5,33 @@
 //! the crate has not, comes from elsewhere: the control channel by which a worker finds its channels ([`meeting`]), a
 //! doorbell and a pidfd, since the crate's own descriptors are private and can join no wait.
 //!
-//! There is no thread and no router: whoever waits for the hub reads what the doorbells announce. A set of receivers, the
+//! There is no router: whoever waits for the hub reads what the doorbells announce. One thread a hub lets workers in. A set of receivers, the
 //! crate's own way to wait for many, drops what it has read of all others when reading of one fails.
 //!
 //! | limit | |
 //! | --- | --- |
 //! | frames a link | 1; a further one is refused as full |
 //! | recall | until the worker has come up and the frame was sent; never after |
-//! | payload in a message | 64 KiB, or half of what the system's socket buffers hold if that is less; beyond, own memory |
+//! | payload in a message | 16 KiB, or half of what the system's socket buffers hold if that is less; beyond, own memory |
 //! | while a worker starts | the directory for temporary files is used, for the blink of an eye |
 
+mod doorkeeper;
 mod ledger;
 mod meeting;
 mod message;
 mod packet;
 mod parent;
+mod state;
 pub(crate) mod worker;
 
+use std::io;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::Instant;
 
 use rustix::event::{EventfdFlags, eventfd};
 
+use self::doorkeeper::Doorkeeper;
 use self::meeting::Meeting;
 use self::message::{Control as Message, VERSION};
 use self::parent::ChannelLink;
@@ -68,13 +72,15 @@ impl Backend for IpcChannel {
         let failed = |doing| move |source| OpenError::System { doing, source };
         meeting::prepare_crate().map_err(failed("asking for the size of a socket's buffer"))?;
         let hub = ProcessHub::new().map_err(failed("opening an epoll set"))?;
-        Ok(Arc::new(ChannelHub { hub }))
+        let doorkeeper = Doorkeeper::start().map_err(failed("starting a thread that lets workers in"))?;
+        Ok(Arc::new(ChannelHub { hub, doorkeeper }))
     }
 }
 
 #[derive(Debug)]
 struct ChannelHub {
     hub: ProcessHub,
+    doorkeeper: Doorkeeper,
 }
 
 impl Hub for ChannelHub {
@@ -88,12 +94,18 @@ impl Hub for ChannelHub {
         drop(starting);
         let Launched { child, control } = launched?;
         let welcome = Message::Welcome { version: VERSION, nonce: meeting.nonce() }.write();
-        let sent = control.send(&welcome, &[door.as_fd(), bell.as_fd()]);
-        if sent.map_err(failed("telling a worker where to meet"))? == Sent::Full {
-            let full = std::io::Error::other("too many descriptors of this user are on their way");
-            return Err(failed("telling a worker where to meet")(full));
+        match control.send(&welcome, &[door.as_fd(), bell.as_fd()]) {
+            Ok(Sent::Whole) => {}
+            Ok(Sent::Full) => {
+                let full = io::Error::other("too many descriptors of this user are on their way");
+                return Err(failed("telling a worker where to meet")(full));
+            }
+            // It has ended already, which says more as an event with its cause.
+            Err(error) if matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset) => {}
+            Err(error) => return Err(failed("telling a worker where to meet")(error)),
         }
         let link = Arc::new(ChannelLink::new(id, meeting, bell, child, control));
+        self.doorkeeper.watch(id, &link).map_err(failed("watching a worker"))?;
         self.hub.watch(Arc::<ChannelLink>::clone(&link)).map_err(failed("watching a worker"))?;
         Ok(link)
     }

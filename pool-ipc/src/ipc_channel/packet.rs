@@ -20,8 +20,9 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::memfd::{self, Access, Mapping};
 
-/// The longest payload that stands in a message; a longer one has memory of its own.
-const INLINE: usize = 64 * 1024;
+/// The longest payload that stands in a message; a longer one has memory of its own. Low enough that a socket's buffer has
+/// room for some results that nobody has read yet, so that a worker need not wait after each.
+const INLINE: usize = 16 * 1024;
 
 /// One message on a channel. Cloning it is cheap, and needed as a send that a signal interrupts is repeated.
 #[derive(Clone, Serialize, Deserialize)]

@@ -22,7 +22,7 @@ use crate::memfd::{self, NotFrozen};
 use crate::slot::layout::SLOTS;
 use crate::slot::parent::{Memory, ParentEnd, ParentSide, SentLarge};
 use crate::slot::worker::LARGE_A_FRAME;
-use crate::sync::AtomicU64;
+use std::sync::atomic::AtomicU64;
 
 /// How many outcomes in memory of their own may wait to be taken: what an honest worker can have under way.
 const MAX_MAIL: usize = SLOTS * (LARGE_A_FRAME + 1);
@@ -147,7 +147,7 @@ impl ProcessLink for SharedLink {
         }
         self.hear(events);
         let (corrupt, lost) = self.slots.finish(events);
-        let mut child = self.child.lock();
+        let child = self.child.lock();
         child.end_group();
         let cause = child.reap();
         events.push(LinkEvent::Ended { link: self.slots.id(), pid: self.pid, cause, corrupt, lost });

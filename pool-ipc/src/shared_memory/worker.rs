@@ -18,7 +18,7 @@ use crate::slot::parent::Memory;
 use crate::slot::region::Region;
 use crate::slot::word::Word;
 use crate::slot::worker::{Closing, TakenLarge, WorkerEnd, WorkerSide};
-use crate::sync::AtomicU64;
+use std::sync::atomic::AtomicU64;
 
 /// Takes the memories that the parent sent, and stands ready to serve.
 ///

@@ -1,18 +1,17 @@
 //! Slots: frames in memory that two processes share. The protocol is told in README.md beside this file.
 
+mod arena;
+pub(crate) mod layout;
+mod ledger;
+pub(crate) mod parent;
+mod record;
+pub(crate) mod region;
+pub(crate) mod worker;
+#[expect(unreachable_pub, reason = "the models, a test of their own, compile the file as a public module")]
 pub(crate) mod word;
 
-#[cfg(not(loom))]
-mod arena;
-#[cfg(not(loom))]
-pub(crate) mod layout;
-#[cfg(not(loom))]
-mod ledger;
-#[cfg(not(loom))]
-pub(crate) mod parent;
-#[cfg(not(loom))]
-mod record;
-#[cfg(not(loom))]
-pub(crate) mod region;
-#[cfg(not(loom))]
-pub(crate) mod worker;
+/// The atomics that `word` is written with. The models compile that file once more, with the model checker's.
+use std::sync::atomic;
+
+#[cfg(test)]
+mod hostile;

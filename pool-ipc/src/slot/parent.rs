@@ -15,7 +15,7 @@ use super::region::Region;
 use super::word::{self, Recalled, Word};
 use crate::backend::{Corrupt, LinkEvent, LinkId, Refused, RefusedWhy, Share, Ticket};
 use crate::frame::{Body, Frame, Lost, MAX_ITEMS, Outcome, Undelivered};
-use crate::sync::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// The two memories of a link.
 #[derive(Debug)]
@@ -46,6 +46,7 @@ pub(crate) trait ParentSide: Send + Sync + fmt::Debug {
 
 /// How [`ParentSide::send_large`] went.
 #[derive(Debug)]
+#[cfg_attr(not(all(target_os = "linux", not(pool_portable))), expect(dead_code, reason = "heap memory is never short"))]
 pub(crate) enum SentLarge {
     Sent,
     Full,
@@ -161,6 +162,10 @@ impl<S: ParentSide> ParentEnd<S> {
     }
 
     /// Declares the worker a liar for what it did elsewhere than in its slots.
+    #[cfg_attr(
+        not(all(target_os = "linux", not(pool_portable))),
+        expect(dead_code, reason = "threads have no channel to lie on")
+    )]
     pub(crate) fn condemn(&self, corrupt: Corrupt) {
         self.ledger.lock().corrupt.get_or_insert(corrupt);
     }

@@ -6,7 +6,7 @@
 use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 use std::ptr::NonNull;
 
-use crate::sync::AtomicU64;
+use std::sync::atomic::AtomicU64;
 
 /// The alignment of a region: a page.
 const PAGE: usize = 4096;

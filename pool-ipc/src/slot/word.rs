@@ -2,8 +2,8 @@
 //!
 //! Nothing here touches memory other than the word, so that the model checker can run exactly this code.
 
+use super::atomic::{AtomicU64, Ordering};
 use crate::frame::MAX_ITEMS;
-use crate::sync::{AtomicU64, Ordering};
 
 const COUNT: u64 = MAX_ITEMS as u64;
 const END: u32 = 15;
@@ -14,54 +14,54 @@ const LAP: u32 = 48;
 const UNUSED: u64 = 1 << 63 | 1 << 31;
 
 /// Laps are counted in this many bits and then start over.
-pub(crate) const LAP_BITS: u32 = 15;
+pub const LAP_BITS: u32 = 15;
 
 /// How often the parent tries an exchange with a worker that keeps changing the word.
 const TRIES: usize = 3;
 
 /// A word, read once.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Word(pub(crate) u64);
+pub struct Word(pub u64);
 
 impl Word {
-    pub(crate) fn ready(lap: u64, items: u32) -> Self {
+    pub fn ready(lap: u64, items: u32) -> Self {
         debug_assert!(items <= MAX_ITEMS && lap < 1 << LAP_BITS);
         Self(lap << LAP | u64::from(items) << END)
     }
 
-    pub(crate) fn load(word: &AtomicU64) -> Self {
+    pub fn load(word: &AtomicU64) -> Self {
         Self(word.load(Ordering::Acquire))
     }
 
-    pub(crate) fn next(self) -> u32 {
+    pub fn next(self) -> u32 {
         (self.0 & COUNT) as u32
     }
 
-    pub(crate) fn end(self) -> u32 {
+    pub fn end(self) -> u32 {
         (self.0 >> END & COUNT) as u32
     }
 
-    pub(crate) fn done(self) -> u32 {
+    pub fn done(self) -> u32 {
         (self.0 >> DONE & COUNT) as u32
     }
 
-    pub(crate) fn lap(self) -> u64 {
+    pub fn lap(self) -> u64 {
         self.0 >> LAP & ((1 << LAP_BITS) - 1)
     }
 
-    pub(crate) fn sleeps(self) -> bool {
+    pub fn sleeps(self) -> bool {
         self.0 & SLEEP != 0
     }
 
     /// Whether the worker will do nothing more here.
-    pub(crate) fn is_over(self) -> bool {
+    pub fn is_over(self) -> bool {
         self.done() == self.end() && (self.end() > 0 || self.0 & SEEN != 0)
     }
 
     /// Whether a worker that keeps the protocol can have made this of a frame posted in `lap` with `end` items left to
     /// it, of which `delivered` outcomes were taken. It may sleep here only once the frame is over: having run the whole
     /// ring before the parent looked, it waits at this slot for the next lap.
-    pub(crate) fn is_lawful(self, lap: u64, end: u32, delivered: u32) -> bool {
+    pub fn is_lawful(self, lap: u64, end: u32, delivered: u32) -> bool {
         let counts = delivered <= self.done() && self.done() <= self.next() && self.next() <= self.end();
         let one_at_a_time = self.next() - self.done().min(self.next()) <= 1;
         let bounds = self.end() == end || (self.end() < end && self.end() == self.next());
@@ -74,21 +74,21 @@ impl Word {
     }
 
     /// The upper half, for the futex.
-    pub(crate) fn upper(self) -> u32 {
+    pub fn upper(self) -> u32 {
         (self.0 >> 32) as u32
     }
 }
 
 /// Parent: hands the frame over. Returns the word that was there, which tells whether the worker sleeps on it.
 #[must_use]
-pub(crate) fn post(word: &AtomicU64, ready: Word) -> Word {
+pub fn post(word: &AtomicU64, ready: Word) -> Word {
     Word(word.swap(ready.0, Ordering::AcqRel))
 }
 
 /// What a try to recall came to.
 #[derive(Debug, PartialEq, Eq)]
 #[must_use]
-pub(crate) enum Recalled {
+pub enum Recalled {
     /// Items from here to the former end are the parent's again.
     From(u32),
     /// All items have been claimed, or the worker kept changing the word.
@@ -97,13 +97,9 @@ pub(crate) enum Recalled {
     Unlawful(Word),
 }
 
-/// Parent: takes back what is unclaimed of a frame posted in `lap`, of which the ledger says `end` and `delivered`.
-pub(crate) fn recall(word: &AtomicU64, lap: u64, end: u32, delivered: u32) -> Recalled {
-    recall_beyond(word, lap, end, delivered, 0)
-}
-
-/// Parent: the same, but leaves the next `keep` unclaimed items to the worker.
-pub(crate) fn recall_beyond(word: &AtomicU64, lap: u64, end: u32, delivered: u32, keep: u32) -> Recalled {
+/// Parent: takes back what is unclaimed of a frame posted in `lap`, of which the ledger says `end` and `delivered`, but
+/// leaves the next `keep` of those items to the worker.
+pub fn recall_beyond(word: &AtomicU64, lap: u64, end: u32, delivered: u32, keep: u32) -> Recalled {
     let mut seen = Word::load(word);
     for _ in 0..TRIES {
         if !seen.is_lawful(lap, end, delivered) {
@@ -123,7 +119,7 @@ pub(crate) fn recall_beyond(word: &AtomicU64, lap: u64, end: u32, delivered: u32
 
 /// Worker: takes the next item of the frame posted in `lap`, or `None` when there is none left. A frame that is over may
 /// have made room for the next lap's before the worker looks again, whose items are not to be taken for its own.
-pub(crate) fn claim(word: &AtomicU64, lap: u64) -> Option<u32> {
+pub fn claim(word: &AtomicU64, lap: u64) -> Option<u32> {
     let mut seen = Word::load(word);
     while seen.lap() == lap && seen.next() < seen.end() {
         match word.compare_exchange_weak(seen.0, seen.0 + 1, Ordering::AcqRel, Ordering::Acquire) {
@@ -135,12 +131,12 @@ pub(crate) fn claim(word: &AtomicU64, lap: u64) -> Option<u32> {
 }
 
 /// Worker: the claimed item's outcome is written.
-pub(crate) fn publish(word: &AtomicU64) {
+pub fn publish(word: &AtomicU64) {
     word.fetch_add(1 << DONE, Ordering::AcqRel);
 }
 
 /// Worker: gives back what it has not claimed of the frame posted in `lap`.
-pub(crate) fn decline(word: &AtomicU64, lap: u64) {
+pub fn decline(word: &AtomicU64, lap: u64) {
     let mut seen = Word::load(word);
     while seen.lap() == lap && seen.next() < seen.end() {
         let shorter = seen.with_end(seen.next());
@@ -153,7 +149,7 @@ pub(crate) fn decline(word: &AtomicU64, lap: u64) {
 
 /// Worker: passes the frame of `lap` if it was recalled or declined before its first claim. For any other this changes
 /// nothing. Between the two steps the word stays as it is: without SEEN the frame is not over.
-pub(crate) fn pass(word: &AtomicU64, lap: u64) {
+pub fn pass(word: &AtomicU64, lap: u64) {
     let seen = Word::load(word);
     if seen.lap() == lap && seen.end() == 0 {
         word.fetch_or(SEEN, Ordering::AcqRel);
@@ -161,29 +157,29 @@ pub(crate) fn pass(word: &AtomicU64, lap: u64) {
 }
 
 /// Worker: announces that it will sleep until `seen` is replaced. `None`: it has been replaced already.
-pub(crate) fn announce_sleep(word: &AtomicU64, seen: Word) -> Option<Word> {
+pub fn announce_sleep(word: &AtomicU64, seen: Word) -> Option<Word> {
     let sleeping = Word(seen.0 | SLEEP);
     word.compare_exchange(seen.0, sleeping.0, Ordering::AcqRel, Ordering::Acquire).is_ok().then_some(sleeping)
 }
 
 /// Watcher: makes a sleeper look again. Returns whether there was one, who is then to be woken.
 #[must_use]
-pub(crate) fn rouse(word: &AtomicU64) -> bool {
+pub fn rouse(word: &AtomicU64) -> bool {
     Word(word.fetch_and(!SLEEP, Ordering::AcqRel)).sleeps()
 }
 
 /// Worker: whether the manager wants to be rung.
 #[must_use]
-pub(crate) fn take_armed(armed: &AtomicU64) -> bool {
+pub fn take_armed(armed: &AtomicU64) -> bool {
     armed.swap(0, Ordering::AcqRel) == 1
 }
 
 /// Manager: wants to be rung from now on; collect once more afterwards.
-pub(crate) fn arm(armed: &AtomicU64) {
+pub fn arm(armed: &AtomicU64) {
     armed.swap(1, Ordering::AcqRel);
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
@@ -206,7 +202,7 @@ mod tests {
     #[test]
     fn recalled_items_are_not_claimed_and_the_worker_must_pass_before_the_slot_is_over() {
         let word = AtomicU64::new(Word::ready(1, 3).0);
-        assert_eq!(recall(&word, 1, 3, 0), Recalled::From(0));
+        assert_eq!(recall_beyond(&word, 1, 3, 0, 0), Recalled::From(0));
         assert_eq!(claim(&word, 1), None);
         assert!(!Word::load(&word).is_over());
         pass(&word, 1);
@@ -220,7 +216,7 @@ mod tests {
         publish(&word);
         decline(&word, 1);
         assert!(Word::load(&word).is_lawful(1, 3, 0) && Word::load(&word).is_over());
-        assert_eq!(recall(&word, 1, 3, 0), Recalled::Nothing);
+        assert_eq!(recall_beyond(&word, 1, 3, 0, 0), Recalled::Nothing);
     }
 
     #[test]
@@ -229,7 +225,7 @@ mod tests {
         assert_eq!(claim(&word, 1), None);
         decline(&word, 1);
         assert_eq!(Word::load(&word), Word::ready(2, 3));
-        assert_eq!(recall(&word, 2, 3, 0), Recalled::From(0));
+        assert_eq!(recall_beyond(&word, 2, 3, 0, 0), Recalled::From(0));
         pass(&word, 1);
         assert!(!Word::load(&word).is_over());
     }
@@ -274,7 +270,7 @@ mod tests {
                 prop_assert!(word.done() >= delivered && word.next() >= word.done() && word.end() <= end);
                 prop_assert!(word.next() <= word.end() && word.lap() == lap);
             }
-            let _ = recall(&AtomicU64::new(raw), lap, end, delivered);
+            let _ = recall_beyond(&AtomicU64::new(raw), lap, end, delivered, 0);
         }
     }
 }

@@ -13,7 +13,7 @@ use super::record::{MAX_POINTER, Record};
 use super::word::{self, Word};
 use crate::backend::Job;
 use crate::frame::Body;
-use crate::sync::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// The most that is set aside for the outcomes of one frame of several items.
 const STREAM_MAX: usize = 128 * 1024;
@@ -40,6 +40,7 @@ pub(crate) trait WorkerSide {
 }
 
 /// How [`WorkerSide::take_large`] went.
+#[cfg_attr(not(all(target_os = "linux", not(pool_portable))), expect(dead_code, reason = "heap memory is never short"))]
 pub(crate) enum TakenLarge {
     Taken(Body),
     /// It came, but this process has no room for it: the system's error number.
@@ -95,6 +96,10 @@ impl<S: WorkerSide> WorkerEnd<S> {
         Self { memory, closing, side, sequence: 0, arena, held }
     }
 
+    #[cfg_attr(
+        not(all(target_os = "linux", not(pool_portable))),
+        expect(dead_code, reason = "threads speak to their hub directly")
+    )]
     pub(crate) fn side(&mut self) -> &mut S {
         &mut self.side
     }

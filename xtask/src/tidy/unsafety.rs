@@ -10,6 +10,7 @@ const FILES: &[(&str, &str)] = &[
     ("pool-core/src/task/table/build_id.rs", "reads the identity of the loaded executable from its headers"),
     ("pool-core/src/task/table/linked.rs", "the table of tasks that the linker builds"),
     ("pool-core/src/task/table/mod.rs", "makes the value of a function that has no size"),
+    ("pool-demo/src/bin/crash.rs", "crashes, as native code may"),
     ("pool-ipc/src/arrival.rs", "takes a worker's passport out of the environment"),
     ("pool-ipc/src/child.rs", "asks the kernel about children and their groups"),
     ("pool-ipc/src/exit_record.rs", "asks the kernel how a child ended"),

@@ -144,7 +144,7 @@ fn report(takeover: Takeover, arrived: &Arrived) -> String {
         ("pid", std::process::id().to_string()),
         ("ppid", std::os::unix::process::parent_id().to_string()),
         ("parent_pid", arrived.parent_pid.to_string()),
-        ("depth", arrived.depth.to_string()),
+        ("depth", depth().to_string()),
         ("variable", std::env::var_os(VARIABLE).is_some().to_string()),
         ("awaiting", format!("{:?}", awaiting())),
         ("stdin", std::fs::read_link("/proc/self/fd/0").expect("stdin is open").display().to_string()),

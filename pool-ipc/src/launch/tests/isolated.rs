@@ -34,7 +34,6 @@ isolated![
     d005_a_forked_host_touches_none_of_its_parents_children,
     d005_a_fork_of_the_host_has_no_writable_memory_of_ours_and_its_drops_unmap_nothing,
     d012_hostile_messages_leak_no_descriptor,
-    released_children_are_reaped_some_day,
 ];
 
 fn run_isolated(name: &str) {
@@ -271,21 +270,5 @@ mod bodies {
     /// Something to send.
     fn before_fd() -> BorrowedFd<'static> {
         rustix::stdio::stdin()
-    }
-
-    pub(super) fn released_children_are_reaped_some_day() {
-        let Launched { child, control } = worker("exit 0");
-        wait_readable(child.as_fd(), "the end of a child");
-        child.release();
-        let Launched { child: running, control: other } = worker("sleep");
-        assert_eq!(hear(&other), "ready");
-        let pid = running.pid().to_string();
-        running.release();
-        assert!(!readable(&watch(&pid)), "a released child lives on");
-        rustix::process::pidfd_send_signal(watch(&pid), rustix::process::Signal::KILL).unwrap();
-        wait_readable(watch(&pid).as_fd(), "the end of a killed child");
-        drop(worker("exit 0"));
-        assert!(!has_children());
-        drop((control, other));
     }
 }

@@ -1,0 +1,185 @@
+//! Hosts that fork: the copy of the process has a copy of the pool, which is a shell and says so; the pool itself does not
+//! notice.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use pool_core::{Builder, Future, ProcessPoolExecutor, ReturnWhen, SubmitError, TaskError, WaitError, as_completed, wait};
+use rustix::process::{Pid, WaitOptions, waitpid};
+
+use crate::alone::Scene;
+use crate::backends::{in_process, pool, shared_memory};
+use crate::gate::{Gate, stop_at};
+use crate::losses::stop_first;
+use crate::parent_death::{assert_nobody_stays, wait_to_be_killed};
+use crate::watchdog::{Watchdog, until, when};
+
+claims! { alone_on_each_backend:
+    d05_a_fork_of_the_host_gets_typed_errors_and_harms_nothing,
+}
+
+claims! { alone_on_processes:
+    d05_a_fork_cannot_take_back_what_was_posted,
+    d05_a_fork_may_make_a_pool_of_its_own,
+}
+
+/// A process that was forked from this one.
+#[derive(Clone, Copy)]
+struct Fork(Pid);
+
+impl Fork {
+    /// Forks, and runs `body` in the child, which then ends orderly.
+    fn start(body: impl FnOnce()) -> Self {
+        // SAFETY: the child goes on with this thread alone. What it calls is the pool's code, whose behaviour there is what
+        // is tested, and the allocator, which the C library keeps usable in a fork.
+        match unsafe { libc::fork() } {
+            0 => {
+                // SAFETY: a system call without pointers: ends the child if it hangs.
+                unsafe { libc::alarm(60) };
+                let passed = catch_unwind(AssertUnwindSafe(body)).is_ok();
+                std::process::exit(if passed { 0 } else { 101 });
+            }
+            pid => Self(Pid::from_raw(pid).expect("there is room for a process")),
+        }
+    }
+
+    /// Waits for its end, which must be orderly.
+    fn assert_success(self) {
+        let (_, status) = until("the fork to end", || {
+            let ended = waitpid(Some(self.0), WaitOptions::NOHANG).unwrap();
+            when(ended.is_some(), ended)
+        })
+        .unwrap();
+        assert_eq!(status.exit_status(), Some(0), "the fork ended with {status:?}");
+    }
+}
+
+fn d05_a_fork_of_the_host_gets_typed_errors_and_harms_nothing(builder: Builder) {
+    let _watchdog = Watchdog::new(|| "a pool in a fork".to_owned());
+    let gate = Gate::new();
+    let mut pool = Some(builder.max_workers(1).build().unwrap());
+    let done = pool.as_ref().unwrap().submit(u32::pow, (2, 8)).unwrap();
+    assert_eq!(done.result().unwrap(), 256);
+    let pending = pool.as_ref().unwrap().submit(stop_at, (gate.name(), 1)).unwrap();
+    let held = gate.next();
+    let behind = pool.as_ref().unwrap().submit(u32::pow, (3, 2)).unwrap();
+    let fork = Fork::start(|| {
+        let pool = pool.take().unwrap();
+        assert_is_a_shell(&pool, &done, &pending);
+        assert!(matches!(behind.result(), Err(TaskError::Forked)));
+        pool.shutdown();
+        drop(pool);
+    });
+    fork.assert_success();
+    // Nothing of that reached the pool.
+    assert!(pending.running() && !behind.done());
+    drop(held);
+    assert_eq!((pending.result().unwrap(), behind.result().unwrap()), (1, 9));
+    let pool = pool.unwrap();
+    assert_eq!(pool.submit(u32::pow, (2, 8)).unwrap().result().unwrap(), 256);
+    assert_eq!(pool.worker_pids().len(), 1);
+}
+
+fn assert_is_a_shell(pool: &ProcessPoolExecutor, done: &Future<u32>, pending: &Future<u32>) {
+    assert!(matches!(pool.submit(u32::pow, (2, 8)), Err(SubmitError::Forked)));
+    assert!(matches!(pool.map(|n: u32| n, 0..3), Err(SubmitError::Forked)));
+    // What was there at the fork is there.
+    assert_eq!(done.result().unwrap(), 256);
+    assert!(matches!(pending.result(), Err(TaskError::Forked)), "{pending:?}");
+    assert!(matches!(pending.exception(), Some(TaskError::Forked)));
+    assert!(matches!(wait([pending], None, ReturnWhen::AllCompleted), Err(WaitError::Forked)));
+    assert!(matches!(as_completed([pending], None).next(), Some(Err(WaitError::Forked))));
+    assert!(!pending.cancel());
+    pending.add_done_callback(|_| panic!("a callback of a pool that is elsewhere"));
+    assert!(!format!("{pool:?}").is_empty());
+}
+
+fn d05_a_fork_cannot_take_back_what_was_posted(builder: Builder) {
+    let gate = Gate::new();
+    // A worker in its initializer has the first frame, and has not begun it.
+    let pool = pool(builder.initializer(stop_first, (gate.name(),)), 1);
+    let future = pool.submit(u32::pow, (2, 8)).unwrap();
+    let held = gate.next();
+    let mut results = Some(pool.map(|n: u32| n + 1, 0..4).unwrap());
+    let fork = Fork::start(|| {
+        let cancelled = future.cancel();
+        assert!(!cancelled || matches!(future.result(), Err(TaskError::Cancelled)));
+        let mut results = results.take().unwrap();
+        assert!(matches!(results.next(), Some(Err(TaskError::Forked))));
+        drop(results);
+    });
+    fork.assert_success();
+    drop(held);
+    assert_eq!(future.result().unwrap(), 256);
+    assert_eq!(results.unwrap().collect::<Result<Vec<u32>, _>>().unwrap(), [1, 2, 3, 4]);
+}
+
+fn d05_a_fork_may_make_a_pool_of_its_own(builder: Builder) {
+    let pool = pool(builder, 1);
+    assert_eq!(pool.submit(u32::pow, (2, 8)).unwrap().result().unwrap(), 256);
+    let fork = Fork::start(|| {
+        let own = shared_memory().max_workers(1).build().unwrap();
+        let pid = own.submit(std::process::id, ()).unwrap().result().unwrap();
+        assert!(!pool.worker_pids().contains(&pid));
+        drop(own);
+    });
+    fork.assert_success();
+    assert_eq!(pool.submit(u32::pow, (2, 8)).unwrap().result().unwrap(), 256);
+}
+
+/// The daemon is the fork, and its pool is made afterwards; the pool that was made too early ends with its process.
+#[test]
+fn d05_a_host_that_becomes_a_daemon_has_a_shell_of_its_pool() {
+    let host = match Scene::of("forks::d05_a_host_that_becomes_a_daemon_has_a_shell_of_its_pool") {
+        Scene::Outside(host) => host,
+        Scene::Alone => {
+            let early = shared_memory().max_workers(1).build().unwrap();
+            let worker = early.submit(std::process::id, ()).unwrap().result().unwrap();
+            println!("parent done");
+            let _daemon = Fork::start(|| {
+                rustix::process::setsid().unwrap();
+                until("the worker to end with its parent", || {
+                    when(!crate::holdings::is_alive(worker), worker)
+                });
+                assert!(matches!(early.submit(u32::pow, (2, 8)), Err(SubmitError::Forked)));
+                let late = shared_memory().max_workers(1).build().unwrap();
+                println!("daemon: {}", late.submit(u32::pow, (2, 8)).unwrap().result().unwrap());
+            });
+            // SAFETY: ends the process, as a host that becomes a daemon does.
+            unsafe { libc::_exit(0) }
+        }
+    };
+    let mut running = host.start();
+    assert_eq!(running.told("daemon: "), "256");
+    running.assert_success();
+}
+
+#[test]
+fn a126_a_process_forked_in_a_pools_thread_ends_orderly() {
+    crate::alone::run("forks::a126_a_process_forked_in_a_pools_thread_ends_orderly", || {
+        let pool = pool(in_process(), 1);
+        pool.submit(|| Fork::start(|| {}).assert_success(), ()).unwrap().result().unwrap();
+        let (send, receive) = std::sync::mpsc::channel();
+        // And on the manager's own.
+        pool.submit(u32::pow, (2, 8)).unwrap().add_done_callback(move |_| send.send(Fork::start(|| {})).unwrap());
+        receive.recv().unwrap().assert_success();
+    });
+}
+
+#[test]
+fn b09_nobody_outlives_a_killed_parent_whose_descriptors_another_process_holds() {
+    match Scene::of("forks::b09_nobody_outlives_a_killed_parent_whose_descriptors_another_process_holds") {
+        Scene::Alone => wait_to_be_killed(shared_memory(), || {
+            let test = rustix::process::getppid().unwrap();
+            // Holds a copy of everything for as long as the test runs; its alarm ends it, should the test be killed.
+            let _holder = Fork::start(|| {
+                let own = rustix::process::getppid().unwrap();
+                until("the parent to be killed", || when(rustix::process::getppid() != Some(own), ()));
+                until("the test to have seen it", || {
+                    let over = !crate::holdings::is_alive(test.as_raw_nonzero().get() as u32);
+                    when(over, ())
+                });
+            });
+        }),
+        Scene::Outside(host) => assert_nobody_stays(host),
+    }
+}

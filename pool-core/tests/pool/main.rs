@@ -1,0 +1,30 @@
+//! What a pool promises, claim by claim, on every backend: the names carry the numbers of the list of behaviours.
+//!
+//! `backends` makes the claims' pools, `watchdog` ends what hangs, `gate` holds tasks at a known point, `alone` gives a
+//! test a process of its own, and `holdings` counts what a process has. The rest are claims.
+#![expect(clippy::unwrap_used, reason = "this is all test code")]
+
+#[macro_use]
+mod backends;
+mod alone;
+mod gate;
+mod holdings;
+mod watchdog;
+
+mod bad_input;
+mod chaos;
+mod deadlock;
+mod descriptors;
+mod executor;
+mod forks;
+mod hosts;
+mod initializer;
+mod losses;
+mod map;
+mod memory;
+mod parent_death;
+mod registry;
+mod shutdown;
+mod terminal;
+mod thread_workers;
+mod workers;

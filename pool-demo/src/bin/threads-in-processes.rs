@@ -1,0 +1,38 @@
+//! Five processes side by side, each with three threads that sleep a random fraction of three seconds.
+
+use std::hash::{BuildHasher, RandomState};
+use std::time::Duration;
+
+use pool_core::{Process, current_process, thread};
+
+/// Between 0 and 1.
+fn random() -> f64 {
+    RandomState::new().hash_one(0) as f64 / u64::MAX as f64
+}
+
+fn thread_task() {
+    std::thread::sleep(Duration::from_secs(3).mul_f64(random()));
+    println!(">thread {} in process {} done.", thread::current().name(), current_process().name());
+}
+
+fn process_task() {
+    let threads: Vec<_> = (0..3).map(|_| thread::spawn(thread_task)).collect();
+    for thread in threads {
+        thread.join().expect("the thread does not panic");
+    }
+    println!("Process {} done.", current_process().name());
+}
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    pool_core::init();
+    env_logger::init();
+    let processes: Vec<Process> = (0..5).map(|_| Process::new(process_task, ())).collect();
+    for process in &processes {
+        process.start()?;
+    }
+    for process in &processes {
+        process.join()?;
+    }
+    println!("Main process done.");
+    Ok(())
+}
