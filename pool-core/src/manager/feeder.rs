@@ -9,9 +9,9 @@ use pool_ipc::{Link, LinkId, RefusedWhy};
 
 use crate::error::{StartFailure, refused};
 use crate::future::Posting;
+use crate::manager::event::Event;
 use crate::manager::orders::Order;
 use crate::manager::pool::Pool;
-use crate::manager::state::Event;
 use crate::manager::work::Work;
 
 /// The feeder thread's whole life.

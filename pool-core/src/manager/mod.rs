@@ -6,6 +6,7 @@
 
 mod backlog;
 mod batch;
+mod event;
 mod feeder;
 mod idle;
 mod orders;
@@ -21,11 +22,12 @@ use std::time::Instant;
 use pool_ipc::{ExitCause, Frame, Link, LinkEvent, LinkId, Lost, Outcome, Owner, Share};
 
 pub(crate) use self::batch::{Batch, NotYet};
+use self::event::{Action, Event, View};
 use self::orders::Order;
 use self::pool::Inbox;
 pub(crate) use self::pool::{Demand, Pool, Recruiter};
 pub(crate) use self::state::Limits;
-use self::state::{Action, Event, State, View};
+use self::state::State;
 use self::work::Work;
 use crate::error::{Broken, NoMemory, StartFailure, TaskError, WorkerDied};
 use crate::future::{Callback, Encoded, panic_text, run_callback};

@@ -16,9 +16,9 @@ use pool_ipc::{Frame, Hub, Link, LinkId, RefusedWhy, StartError, StartOrder};
 use crate::error::{Broken, NoMemory, SubmitError, TaskError};
 use crate::future::{Callback, Desk, Posting, run_callback};
 use crate::manager::backlog::Backlog;
+use crate::manager::event::Event;
 use crate::manager::idle::Idle;
 use crate::manager::orders::Orders;
-use crate::manager::state::Event;
 use crate::manager::work::Work;
 
 /// Makes the order for the next worker.

@@ -9,16 +9,17 @@
 //! 4. Who never said hello is counted, and after a few of those in a row without any worker the pool is broken, instead of
 //!    starting processes for ever.
 
+mod worker;
+
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use pool_ipc::{ExitCause, LinkId};
 
+use self::worker::{Stage, Worker};
 use crate::error::{Broken, StartFailure};
-
-/// How long the frames that are posted ahead of a worker should keep it busy.
-const AHEAD: Duration = Duration::from_micros(500);
+use crate::manager::event::{Action, Event, View};
 
 /// How long a frame may wait behind another one at a worker before it is taken back.
 const PATIENCE: Duration = Duration::from_millis(5);
@@ -29,85 +30,6 @@ const RETRY: Duration = Duration::from_millis(100);
 /// How many workers in a row may end before they said hello, where no other worker is there.
 const EARLY_DEATHS: u32 = 3;
 
-/// What happened.
-#[derive(Debug)]
-pub(crate) enum Event {
-    /// Frames were added to the backlog.
-    Submitted,
-    /// The feeder has started a worker.
-    Started(LinkId),
-    /// The feeder could not.
-    StartFailed(LinkId, StartFailure),
-    /// A worker said hello.
-    Ready(LinkId),
-    /// A worker said that it cannot work, and the pool neither.
-    Unfit(LinkId, Broken),
-    /// Outcomes of `count` frames' items came in, or a part of a frame came back.
-    Progress { link: LinkId, count: usize },
-    /// The feeder has posted what it was told to, as far as that was possible.
-    Fed(LinkId),
-    /// Frames of this link were taken back: cancelled, or stolen for another worker.
-    Recalled(LinkId),
-    /// A link that was offered is not any more, and nothing was posted.
-    Withdrawn(LinkId),
-    /// This many frames were taken from others for this worker.
-    Stolen { thief: LinkId, frames: usize },
-    /// A worker is gone.
-    Ended { link: LinkId, pid: u32, cause: ExitCause },
-    /// No further submits; what is queued is still run.
-    ShutDown,
-    /// A deadline passed.
-    Tick,
-}
-
-impl Event {
-    /// The link whose load the state is to be told along with it.
-    pub(crate) fn link(&self) -> Option<LinkId> {
-        match *self {
-            Self::Ready(link)
-            | Self::Progress { link, .. }
-            | Self::Fed(link)
-            | Self::Recalled(link)
-            | Self::Withdrawn(link)
-            | Self::Stolen { thief: link, .. } => Some(link),
-            _ => None,
-        }
-    }
-}
-
-/// What the state cannot know by itself, at the time of the event.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct View {
-    pub(crate) now: Instant,
-    /// How many frames wait and are not reserved.
-    pub(crate) waiting: usize,
-    /// How many frames the link that the event is about holds.
-    pub(crate) outstanding: usize,
-}
-
-/// What to do.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Action {
-    /// Have the feeder start a worker under this name.
-    Start(LinkId),
-    /// Have the feeder post so many frames of the backlog.
-    Feed { link: LinkId, frames: usize },
-    /// Callers may post to it.
-    Offer(LinkId),
-    /// Take frames from busy links for this one, and report how many.
-    Steal { thief: LinkId },
-    /// Take back to the backlog what waits at this link.
-    Recall(LinkId),
-    /// Its worker may end once it has run what it has.
-    Close(LinkId),
-    /// End its worker now.
-    Kill(LinkId),
-    /// Nothing will run any more: fail what waits, here and at links, for this reason.
-    Break,
-    /// All workers are gone and nothing is left to do.
-    Finish,
-}
-
 /// What the pool as a whole is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
@@ -116,38 +38,6 @@ enum Phase {
     Draining,
     Broken,
     Finished,
-}
-
-/// What one worker is doing. Moves from `Starting` to `Ready`, from both to `Closing`, and is dropped when it ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stage {
-    /// It has not said hello.
-    Starting,
-    Ready,
-    Closing,
-}
-
-#[derive(Debug)]
-struct Worker {
-    stage: Stage,
-    /// How many frames it holds, as far as is known.
-    outstanding: usize,
-    /// How many the feeder was told to post and has not reported.
-    coming: usize,
-    /// Callers may have posted to it.
-    offered: bool,
-    /// Since when it has worked on the frame that it works on, where that is known: not when a caller posted to it.
-    since: Option<Instant>,
-    /// The time that a frame takes, averaged.
-    pace: Option<Duration>,
-    /// Whether the timer is set that watches over frames posted ahead.
-    timed: bool,
-    /// Whether it has finished a task.
-    served: bool,
-    /// It said hello.
-    greeted: bool,
-    /// It was killed because it did not say hello.
-    too_late: bool,
 }
 
 /// What a deadline is about.
@@ -260,19 +150,7 @@ impl State {
 
     fn started(&mut self, link: LinkId, view: View, actions: &mut Vec<Action>) {
         self.starting.remove(&link);
-        let worker = Worker {
-            stage: Stage::Starting,
-            outstanding: 0,
-            coming: 0,
-            offered: false,
-            since: None,
-            pace: None,
-            timed: false,
-            served: false,
-            greeted: false,
-            too_late: false,
-        };
-        self.workers.insert(link, worker);
+        self.workers.insert(link, Worker::starting());
         if let Some(deadline) = view.now.checked_add(self.limits.hello) {
             self.timers.insert((deadline, link, Timer::Hello));
         }
@@ -493,31 +371,6 @@ impl State {
             }
             _ => {}
         }
-    }
-}
-
-impl Worker {
-    fn is_loaded(&self) -> bool {
-        self.outstanding + self.coming > 0
-    }
-
-    /// How many frames it should hold.
-    fn depth(&self, most: usize) -> usize {
-        let Some(pace) = self.pace.filter(|_| self.stage == Stage::Ready) else { return 1 };
-        let fitting = AHEAD.as_nanos() / pace.as_nanos().max(1);
-        usize::try_from(fitting).unwrap_or(most).clamp(1, most)
-    }
-
-    /// Learns from `count` frames that are done, if it is known when they began.
-    fn note_pace(&mut self, count: usize, now: Instant) {
-        if count == 0 {
-            return;
-        }
-        self.offered = false;
-        let began = std::mem::replace(&mut self.since, (self.outstanding > 0).then_some(now));
-        let Some(elapsed) = began.map(|began| now.saturating_duration_since(began)) else { return };
-        let each = elapsed / u32::try_from(count).unwrap_or(u32::MAX);
-        self.pace = Some(self.pace.map_or(each, |pace| (pace * 3 + each) / 4));
     }
 }
 

@@ -1,0 +1,86 @@
+//! The words between the manager's loop and its mind: what happened, and what is to be done.
+
+use std::time::Instant;
+
+use pool_ipc::{ExitCause, LinkId};
+
+use crate::error::{Broken, StartFailure};
+
+/// What happened.
+#[derive(Debug)]
+pub(crate) enum Event {
+    /// Frames were added to the backlog.
+    Submitted,
+    /// The feeder has started a worker.
+    Started(LinkId),
+    /// The feeder could not.
+    StartFailed(LinkId, StartFailure),
+    /// A worker said hello.
+    Ready(LinkId),
+    /// A worker said that it cannot work, and the pool neither.
+    Unfit(LinkId, Broken),
+    /// Outcomes of `count` frames' items came in, or a part of a frame came back.
+    Progress { link: LinkId, count: usize },
+    /// The feeder has posted what it was told to, as far as that was possible.
+    Fed(LinkId),
+    /// Frames of this link were taken back: cancelled, or stolen for another worker.
+    Recalled(LinkId),
+    /// A link that was offered is not any more, and nothing was posted.
+    Withdrawn(LinkId),
+    /// This many frames were taken from others for this worker.
+    Stolen { thief: LinkId, frames: usize },
+    /// A worker is gone.
+    Ended { link: LinkId, pid: u32, cause: ExitCause },
+    /// No further submits; what is queued is still run.
+    ShutDown,
+    /// A deadline passed.
+    Tick,
+}
+
+impl Event {
+    /// The link whose load the state is to be told along with it.
+    pub(crate) fn link(&self) -> Option<LinkId> {
+        match *self {
+            Self::Ready(link)
+            | Self::Progress { link, .. }
+            | Self::Fed(link)
+            | Self::Recalled(link)
+            | Self::Withdrawn(link)
+            | Self::Stolen { thief: link, .. } => Some(link),
+            _ => None,
+        }
+    }
+}
+
+/// What the state cannot know by itself, at the time of the event.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct View {
+    pub(crate) now: Instant,
+    /// How many frames wait and are not reserved.
+    pub(crate) waiting: usize,
+    /// How many frames the link that the event is about holds.
+    pub(crate) outstanding: usize,
+}
+
+/// What to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Action {
+    /// Have the feeder start a worker under this name.
+    Start(LinkId),
+    /// Have the feeder post so many frames of the backlog.
+    Feed { link: LinkId, frames: usize },
+    /// Callers may post to it.
+    Offer(LinkId),
+    /// Take frames from busy links for this one, and report how many.
+    Steal { thief: LinkId },
+    /// Take back to the backlog what waits at this link.
+    Recall(LinkId),
+    /// Its worker may end once it has run what it has.
+    Close(LinkId),
+    /// End its worker now.
+    Kill(LinkId),
+    /// Nothing will run any more: fail what waits, here and at links, for this reason.
+    Break,
+    /// All workers are gone and nothing is left to do.
+    Finish,
+}

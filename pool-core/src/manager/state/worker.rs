@@ -1,0 +1,79 @@
+//! What the manager knows of one worker: what it does, what it holds, and how fast it is.
+
+use std::time::{Duration, Instant};
+
+/// How long the frames that are posted ahead of a worker should keep it busy.
+const AHEAD: Duration = Duration::from_micros(500);
+
+/// What one worker is doing. Moves from `Starting` to `Ready`, from both to `Closing`, and is dropped when it ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// It has not said hello.
+    Starting,
+    Ready,
+    Closing,
+}
+
+#[derive(Debug)]
+pub(super) struct Worker {
+    pub(super) stage: Stage,
+    /// How many frames it holds, as far as is known.
+    pub(super) outstanding: usize,
+    /// How many the feeder was told to post and has not reported.
+    pub(super) coming: usize,
+    /// Callers may have posted to it.
+    pub(super) offered: bool,
+    /// Since when it has worked on the frame that it works on, where that is known: not when a caller posted to it.
+    pub(super) since: Option<Instant>,
+    /// The time that a frame takes, averaged.
+    pub(super) pace: Option<Duration>,
+    /// Whether the timer is set that watches over frames posted ahead.
+    pub(super) timed: bool,
+    /// Whether it has finished a task.
+    pub(super) served: bool,
+    /// It said hello.
+    pub(super) greeted: bool,
+    /// It was killed because it did not say hello.
+    pub(super) too_late: bool,
+}
+
+impl Worker {
+    /// One that was just started.
+    pub(super) fn starting() -> Self {
+        Self {
+            stage: Stage::Starting,
+            outstanding: 0,
+            coming: 0,
+            offered: false,
+            since: None,
+            pace: None,
+            timed: false,
+            served: false,
+            greeted: false,
+            too_late: false,
+        }
+    }
+
+    pub(super) fn is_loaded(&self) -> bool {
+        self.outstanding + self.coming > 0
+    }
+
+    /// How many frames it should hold.
+    pub(super) fn depth(&self, most: usize) -> usize {
+        let Some(pace) = self.pace.filter(|_| self.stage == Stage::Ready) else { return 1 };
+        let fitting = AHEAD.as_nanos() / pace.as_nanos().max(1);
+        usize::try_from(fitting).unwrap_or(most).clamp(1, most)
+    }
+
+    /// Learns from `count` frames that are done, if it is known when they began.
+    pub(super) fn note_pace(&mut self, count: usize, now: Instant) {
+        if count == 0 {
+            return;
+        }
+        self.offered = false;
+        let began = std::mem::replace(&mut self.since, (self.outstanding > 0).then_some(now));
+        let Some(elapsed) = began.map(|began| now.saturating_duration_since(began)) else { return };
+        let each = elapsed / u32::try_from(count).unwrap_or(u32::MAX);
+        self.pace = Some(self.pace.map_or(each, |pace| (pace * 3 + each) / 4));
+    }
+}
