@@ -3,12 +3,14 @@
 //! It does what may take a while (starting a process, copying a large payload), so that outcomes never wait for it. Keeps
 //! true: every order is reported back; a frame that it cannot post is given back or failed, never dropped. Decides nothing.
 
+use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use pool_ipc::{Link, LinkId, RefusedWhy};
+use pool_ipc::{Link, LinkId, RefusedWhy, StartError};
 
-use crate::error::{StartFailure, refused};
-use crate::future::Posting;
+use crate::error::{Broken, StartFailure, TaskError, refused};
+use crate::future::{Posting, panic_text};
 use crate::manager::event::Event;
 use crate::manager::orders::Order;
 use crate::manager::pool::Pool;
@@ -25,7 +27,12 @@ pub(crate) fn run(pool: &Pool) {
 }
 
 fn start(pool: &Pool, id: LinkId) {
-    let event = match pool.recruit(id) {
+    // A backend is a value that anybody may have written; what it throws is its answer.
+    let started = catch_unwind(AssertUnwindSafe(|| pool.recruit(id))).unwrap_or_else(|payload| {
+        let source = std::io::Error::other(format!("the backend panicked: {}", panic_text(&*payload)));
+        Err(StartError { doing: "starting a worker", program: None, source })
+    });
+    let event = match started {
         Ok(link) => {
             pool.enlist(link);
             Event::Started(id)
@@ -38,21 +45,32 @@ fn start(pool: &Pool, id: LinkId) {
 fn feed(pool: &Pool, link: &Arc<dyn Link>, frames: usize) {
     for left in (0..frames).rev() {
         let Some(frame) = pool.backlog.pop() else { break };
-        let work = Work::of(&frame.owner);
-        match work.post(frame, link) {
-            Posting::Posted | Posting::Cancelled => pool.backlog.settle(),
-            Posting::Refused(refusal) if matches!(refusal.why, RefusedWhy::Full | RefusedWhy::Closed) => {
+        let (work, window) = (Work::of(&frame.owner), frame.window.clone());
+        let posting = catch_unwind(AssertUnwindSafe(|| work.post(frame, link)));
+        match posting {
+            Ok(Posting::Posted | Posting::Cancelled) => pool.backlog.settle(),
+            Ok(Posting::Refused(refusal)) if matches!(refusal.why, RefusedWhy::Full | RefusedWhy::Closed) => {
                 // What was reserved goes back, too: it is somebody else's now.
                 pool.backlog.unpop(refusal.frame);
                 pool.backlog.unreserve(left);
                 break;
             }
-            Posting::Refused(refusal) => {
+            Ok(Posting::Refused(refusal)) => {
                 let error = refused(work.task(), &refusal.why);
-                pool.run_callbacks(work.fail(refusal.frame.window, &error));
-                pool.backlog.settle();
+                fail(pool, &work, window, &error);
+            }
+            Err(payload) => {
+                let (thread, message) = ("QueueFeederThread".to_owned(), panic_text(&*payload).to_owned());
+                let error = TaskError::Broken(Arc::new(Broken::Internal { thread, message }));
+                log::error!("posting a frame: {error}");
+                fail(pool, &work, window, &error);
             }
         }
     }
     pool.tell(Event::Fed(link.id()));
+}
+
+fn fail(pool: &Pool, work: &Work, window: Range<u32>, error: &TaskError) {
+    pool.run_callbacks(work.fail(window, error));
+    pool.backlog.settle();
 }
