@@ -34,14 +34,21 @@ pub(super) struct Claim<'name> {
     pub(super) rules: Vec<u16>,
     /// The backend, if the name tells one.
     pub(super) backend: Option<&'name str>,
+    /// The test only proves that the backend declares itself unable.
+    pub(super) unable: bool,
 }
+
+/// The segment of a test that holds a backend to what it says that it cannot do.
+const UNABLE: &str = "declares_that_it_cannot";
 
 /// Reads a test's path.
 pub(super) fn claim<'name>(path: &'name str, backends: &[&str]) -> Claim<'name> {
-    let mut claim = Claim { numbers: Vec::new(), rules: Vec::new(), backend: None };
+    let mut claim = Claim { numbers: Vec::new(), rules: Vec::new(), backend: None, unable: false };
     for segment in path.split("::") {
         if backends.contains(&segment) {
             claim.backend = Some(segment);
+        } else if segment == UNABLE {
+            claim.unable = true;
         } else if let Some((rule, _)) = segment.strip_prefix("contract_").and_then(|rest| digits(rest, 2)) {
             claim.rules.push(rule);
         } else {
@@ -100,6 +107,12 @@ mod tests {
     #[test]
     fn rules_of_the_contract_are_read() {
         assert_eq!(read("contract_03_frames_arrive::in_process"), (vec![], vec![3], Some("in_process")));
+    }
+
+    #[test]
+    fn declared_inability_is_told_apart() {
+        assert!(claim("contract_05_x::in_process::declares_that_it_cannot", &["in_process"]).unable);
+        assert!(!claim("contract_05_x::in_process", &["in_process"]).unable);
     }
 
     #[test]

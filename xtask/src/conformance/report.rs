@@ -64,14 +64,14 @@ impl Report {
             let backend = claim.backend.unwrap_or("-");
             for number in claim.numbers {
                 if entries.iter().any(|entry| entry.number == number) {
-                    tally(&mut numbers, number, backend, result);
+                    tally(&mut numbers, number, backend, result, claim.unable);
                 } else {
                     strays.push(format!("{} carries the unknown number {number}", result.name));
                 }
             }
             for rule in claim.rules {
                 match usize::from(rule).checked_sub(1).filter(|index| *index < contract.len()) {
-                    Some(index) => tally(&mut rules, index, backend, result),
+                    Some(index) => tally(&mut rules, index, backend, result, claim.unable),
                     None => strays.push(format!("{} carries the unknown rule {rule}", result.name)),
                 }
             }
@@ -127,9 +127,10 @@ impl Report {
     }
 }
 
-fn tally<Key: Ord>(tallies: &mut Tallies<Key>, key: Key, backend: &str, result: &TestResult) {
+fn tally<Key: Ord>(tallies: &mut Tallies<Key>, key: Key, backend: &str, result: &TestResult, unable: bool) {
     let tally = tallies.entry(key).or_default().entry(backend.to_owned()).or_default();
     match &result.outcome {
+        Outcome::Passed if unable => tally.declined = Some("it declares that it cannot".to_owned()),
         Outcome::Passed => tally.passed += 1,
         Outcome::Failed => tally.failed.push(result.name.clone()),
         Outcome::Ignored(reason) => tally.declined = Some(reason.clone()),
