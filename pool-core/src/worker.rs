@@ -53,10 +53,6 @@ pub(crate) fn identity() -> Option<Identity> {
 /// What a worker has to itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Place {
-    #[cfg_attr(
-        not(all(target_os = "linux", not(pool_portable))),
-        expect(dead_code, reason = "workers are threads where there are no processes")
-    )]
     Process,
     Thread,
 }

@@ -1,5 +1,7 @@
 //! Worker processes of this very test binary, over the bare backend.
 
+#![expect(clippy::unwrap_used, reason = "this is all test code")]
+
 use std::ffi::{OsString, c_int};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -7,9 +7,13 @@ use super::tree::SourceFile;
 /// The files that may hold `unsafe`, and what for.
 const FILES: &[(&str, &str)] = &[
     ("pool-core/src/init/hook.rs", "the hook that runs before main"),
+    ("pool-core/src/init/tests.rs", "constructors of the kind that the hook runs"),
     ("pool-core/src/task/table/build_id.rs", "reads the identity of the loaded executable from its headers"),
     ("pool-core/src/task/table/linked.rs", "the table of tasks that the linker builds"),
     ("pool-core/src/task/table/mod.rs", "makes the value of a function that has no size"),
+    ("pool-core/src/worker/last_word.rs", "lends the job to the panic hook of a program that aborts on panic"),
+    ("pool-core/tests/pool/forks.rs", "plays a host that forks"),
+    ("pool-core/tests/pool/registry.rs", "a constructor that fills a registry before main"),
     ("pool-demo/src/bin/crash.rs", "crashes, as native code may"),
     ("pool-ipc/src/arrival.rs", "takes a worker's passport out of the environment"),
     ("pool-ipc/src/child.rs", "asks the kernel about children and their groups"),
@@ -19,10 +23,15 @@ const FILES: &[(&str, &str)] = &[
     ("pool-ipc/src/launch/tests/isolated.rs", "plays a host in a process of its own"),
     ("pool-ipc/src/memfd.rs", "maps shared memory"),
     ("pool-ipc/src/memfd/tests.rs", "writes over a mapping, as a hostile worker may"),
+    ("pool-ipc/src/process.rs", "asks to hear of forks and of the orderly end"),
     ("pool-ipc/src/signals.rs", "sets a worker's signal table"),
     ("pool-ipc/src/slot/region.rs", "words and bytes in shared memory"),
     ("pool-ipc/src/slot/worker.rs", "reads a request's bytes where they lie"),
     ("pool-ipc/src/watcher.rs", "ends a worker at once when its parent is gone"),
+    ("pool-ipc/tests/contract/attacks.rs", "plays a worker that attacks its parent"),
+    ("pool-ipc/tests/contract/script.rs", "takes workers over before main"),
+    ("pool-ipc/tests/ipc_channel/script.rs", "plays workers that crash, fork and write garbage"),
+    ("pool-ipc/tests/loom.rs", "cells whose accesses the model checker watches"),
 ];
 
 /// A complaint if this file holds `unsafe` and is not on the list.

@@ -341,7 +341,7 @@ impl Model {
     /// A worker does the next thing that it can do.
     fn work(&mut self, link: LinkId) {
         let Some(worker) = self.workers.get_mut(&link) else { return };
-        if self.desk.state.workers.get(&link).is_none() {
+        if !self.desk.state.knows(link) {
             return;
         }
         if !worker.hello {
@@ -361,7 +361,7 @@ impl Model {
 
     fn end(&mut self, link: LinkId) {
         // Before it was announced its end is not, either.
-        if self.desk.state.workers.get(&link).is_none() {
+        if !self.desk.state.knows(link) {
             return;
         }
         let Some(worker) = self.workers.remove(&link) else { return };
