@@ -257,7 +257,8 @@ pub trait FarEnd {
 /// Once claimed, an item must be published before the next claim; dropping the job with an item claimed and not
 /// published leaves that item unresolved until the worker ends.
 pub trait Job {
-    /// The frame's payload.
+    /// The frame's payload. To be read before the first claim or while an item is claimed: between an item's publication
+    /// and the next claim it may be empty, as the frame may be over and its memory in use again.
     fn request(&self) -> &[u8];
 
     /// Takes the next item of the frame's window, or `None` when all are done or were recalled.

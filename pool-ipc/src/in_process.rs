@@ -18,8 +18,8 @@ use parking_lot::{Condvar, Mutex};
 pub use self::fault::{Fault, FaultPlan};
 use self::fault::{Faults, FaultyJob};
 use crate::backend::{
-    Abilities, Backend, Corrupt, FarEnd, Hub, Job, Link, LinkEvent, LinkId, MAX_SAID, OpenError, Refused, Share, StartError,
-    StartOrder, Ticket,
+    Abilities, Backend, Corrupt, FarEnd, Hub, Job, Link, LinkEvent, LinkId, MAX_SAID, OpenError, Refused, Share,
+    StartError, StartOrder, Ticket,
 };
 use crate::exit::ExitCause;
 use crate::frame::{Body, Frame, Frozen, Undelivered};
@@ -354,7 +354,9 @@ impl ParentSide for HeapParent {
 
     fn take_large(&self, id: u64, len: u64) -> Result<Result<Body, Undelivered>, Corrupt> {
         let body = self.shared.mail.lock().remove(&(Way::ToParent, id));
-        body.filter(|body| body.len() as u64 == len).map(Ok).ok_or(Corrupt::Message { what: "an outcome that was not sent" })
+        body.filter(|body| body.len() as u64 == len)
+            .map(Ok)
+            .ok_or(Corrupt::Message { what: "an outcome that was not sent" })
     }
 }
 

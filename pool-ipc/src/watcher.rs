@@ -134,12 +134,17 @@ fn run(parent: &Parent, control: OwnedFd, watch: &Watch) {
         if !fds[0].revents().is_empty() {
             end_with_parent();
         }
+        // Closed in both directions: not by a parent that wants this child to end, but by the parent's own end, of which its
+        // pidfd tells a moment later. A child that went its way now would leave behind what is in its group.
+        if fds[1].revents().contains(PollFlags::HUP) {
+            break;
+        }
         if !fds[1].revents().is_empty() {
+            watch.close();
             break;
         }
     }
     drop(control);
-    watch.close();
     let mut fds = [PollFd::new(&parent.0, PollFlags::IN)];
     let _ended = rustix::io::retry_on_intr(|| rustix::event::poll(&mut fds, None));
     end_with_parent();

@@ -2,8 +2,8 @@
 //!
 //! The seed is printed by a failure; `POOL_CORE_TEST_SEED` sets it.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use pool_core::{Builder, Future, Shutdown, SubmitError, TaskError, thread};

@@ -258,7 +258,8 @@ fn b19_100_000_tasks_wait_where_256_descriptors_are_allowed(builder: Builder) {
     let maximum = getrlimit(Resource::Nofile).maximum;
     setrlimit(Resource::Nofile, Rlimit { current: Some(256), maximum }).unwrap();
     let pool = pool(builder, 2);
-    let futures: Vec<Future<u32>> = (0..100_000).map(|n: u32| pool.submit(u32::wrapping_add, (n, 1)).unwrap()).collect();
+    let futures: Vec<Future<u32>> =
+        (0..100_000).map(|n: u32| pool.submit(u32::wrapping_add, (n, 1)).unwrap()).collect();
     for (number, future) in (0u32..).zip(&futures) {
         assert_eq!(future.result().unwrap(), number + 1);
     }

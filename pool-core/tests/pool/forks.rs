@@ -3,7 +3,9 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use pool_core::{Builder, Future, ProcessPoolExecutor, ReturnWhen, SubmitError, TaskError, WaitError, as_completed, wait};
+use pool_core::{
+    Builder, Future, ProcessPoolExecutor, ReturnWhen, SubmitError, TaskError, WaitError, as_completed, wait,
+};
 use rustix::process::{Pid, WaitOptions, waitpid};
 
 use crate::alone::Scene;
@@ -137,9 +139,7 @@ fn d05_a_host_that_becomes_a_daemon_has_a_shell_of_its_pool() {
             println!("parent done");
             let _daemon = Fork::start(|| {
                 rustix::process::setsid().unwrap();
-                until("the worker to end with its parent", || {
-                    when(!crate::holdings::is_alive(worker), worker)
-                });
+                until("the worker to end with its parent", || when(!crate::holdings::is_alive(worker), worker));
                 assert!(matches!(early.submit(u32::pow, (2, 8)), Err(SubmitError::Forked)));
                 let late = shared_memory().max_workers(1).build().unwrap();
                 println!("daemon: {}", late.submit(u32::pow, (2, 8)).unwrap().result().unwrap());

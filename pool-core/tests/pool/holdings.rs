@@ -71,7 +71,8 @@ fn descriptors() -> Vec<String> {
 
 fn threads() -> Vec<String> {
     let entries = fs::read_dir("/proc/self/task").unwrap().flatten();
-    let mut names: Vec<String> = entries.filter_map(|entry| fs::read_to_string(entry.path().join("comm")).ok()).collect();
+    let mut names: Vec<String> =
+        entries.filter_map(|entry| fs::read_to_string(entry.path().join("comm")).ok()).collect();
     names.sort();
     names
 }

@@ -1,7 +1,7 @@
 //! Initializers: run in each worker before its first task, and breaking the pool when they fail.
 
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use pool_core::{Broken, Builder, Future, SubmitError, TaskError};
 

@@ -4,7 +4,8 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use pool_core::{
-    Builder, Bytes, ExitCause, Future, ProcessPoolExecutor, ReturnWhen, Shutdown, SubmitError, TaskError, as_completed, wait,
+    Builder, Bytes, ExitCause, Future, ProcessPoolExecutor, ReturnWhen, Shutdown, SubmitError, TaskError, as_completed,
+    wait,
 };
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -124,7 +125,9 @@ fn b03_a_callback_that_panics_harms_nothing(builder: Builder) {
     assert_eq!(receive.recv().unwrap(), 256);
     // And one that is added later, and other futures' ones.
     future.add_done_callback(|_| panic!("of a test: to be logged, and no more"));
-    pool.submit(u32::pow, (2, 3)).unwrap().add_done_callback(move |future| send.send(future.result().unwrap()).unwrap());
+    pool.submit(u32::pow, (2, 3))
+        .unwrap()
+        .add_done_callback(move |future| send.send(future.result().unwrap()).unwrap());
     assert_eq!(receive.recv().unwrap(), 8);
 }
 

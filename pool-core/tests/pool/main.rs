@@ -23,6 +23,7 @@ mod losses;
 mod map;
 mod memory;
 mod parent_death;
+mod programs;
 mod registry;
 mod shutdown;
 mod terminal;

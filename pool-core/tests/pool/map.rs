@@ -46,8 +46,10 @@ fn a003_map_equals_the_iterators_map(builder: Builder) {
     assert_eq!(collect(&pool, 3, (0..10u64, 0..10u32)), expected);
     // The shortest ends it.
     assert_eq!(collect(&pool, 3, (0..10u64, 0..4u32)), expected[..4]);
-    let three: Result<Vec<String>, _> =
-        pool.map(|a: char, b: u8, c: String| format!("{a}{b}{c}"), (['x', 'y'], 1..9u8, repeat("z".to_owned()))).unwrap().collect();
+    let three: Result<Vec<String>, _> = pool
+        .map(|a: char, b: u8, c: String| format!("{a}{b}{c}"), (['x', 'y'], 1..9u8, repeat("z".to_owned())))
+        .unwrap()
+        .collect();
     assert_eq!(three.unwrap(), ["x1z", "y2z"]);
 }
 
@@ -225,11 +227,24 @@ fn a127_after_a_timeout_neither_the_awaited_nor_the_later_tasks_start(builder: B
 }
 
 fn dropping_results_that_were_begun_cancels_what_was_not(builder: Builder) {
+    drop_results_after_a_chunk(builder, 1);
+}
+
+/// Where frames can be recalled, this goes for the items of the very chunk that runs, too.
+mod dropping_results_takes_back_the_rest_of_the_chunk_that_runs {
+    test_on!(super::drop_results_after_a_chunk_of_4: shared_memory, in_process);
+}
+
+fn drop_results_after_a_chunk_of_4(builder: Builder) {
+    drop_results_after_a_chunk(builder, 4);
+}
+
+fn drop_results_after_a_chunk(builder: Builder, chunksize: usize) {
     let gate = Gate::new();
     let pool = pool(builder, 1);
-    let mut results = pool.batch().chunksize(4).map(stop_at, (repeat(gate.name()), 0..12)).unwrap();
+    let mut results = pool.batch().chunksize(chunksize).map(stop_at, (repeat(gate.name()), 0..12)).unwrap();
     // The results of a chunk come together.
-    (0..4).for_each(|_| drop(gate.next()));
+    (0..chunksize).for_each(|_| drop(gate.next()));
     assert_eq!(results.next().unwrap().unwrap(), 0);
     let held = gate.next();
     drop(results);

@@ -3,7 +3,7 @@
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::FileExt;
 
-use pool_core::{Builder, Bytes, Future, PoolError, SubmitError, TaskError};
+use pool_core::{Broken, Builder, Bytes, Future, PoolError, StartFailure, SubmitError, TaskError};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde::{Deserialize, Serialize, Serializer, ser::SerializeSeq};
 
@@ -15,6 +15,27 @@ claims! { alone_on_processes:
     an_argument_that_does_not_fit_is_an_error_of_that_submit,
     a_result_that_does_not_fit_the_worker_fails_that_future,
     a_result_that_does_not_fit_the_caller_fails_that_future,
+}
+
+/// Only this backend takes addresses for a worker.
+mod without_memory_for_a_worker_the_pool_says_so {
+    test_alone_on!(super::start_without_memory: shared_memory);
+}
+
+fn start_without_memory(builder: Builder) {
+    const ENOMEM: i32 = 12;
+    let pool = pool(builder, 1);
+    let unlimited = getrlimit(Resource::As);
+    allow_further(3);
+    let end = pool.submit(u32::pow, (2, 8)).unwrap().result();
+    setrlimit(Resource::As, unlimited).unwrap();
+    let Err(TaskError::Broken(broken)) = &end else { panic!("{end:?}") };
+    let Broken::Start(failure) = &**broken else { panic!("{broken}") };
+    assert!(
+        matches!(&**failure, StartFailure::System(error) if error.source.raw_os_error() == Some(ENOMEM)),
+        "{broken}"
+    );
+    assert!(matches!(pool.submit(u32::pow, (2, 8)), Err(SubmitError::Broken(_))));
 }
 
 const MIB: usize = 1 << 20;
@@ -64,8 +85,10 @@ fn an_argument_that_does_not_fit_is_an_error_of_that_submit(builder: Builder) {
     assert!(error.to_string().contains("no room for"), "{error}");
     assert_sound(&pool);
     // As one of many, too.
-    let ends: Vec<_> = pool.batch().chunksize(2).map(|large: Large| large.0, [1, 2000, 2].map(Large)).unwrap().collect();
-    let shape: Vec<_> = ends.into_iter().map(|end| end.map_err(|error| matches!(error, TaskError::NoMemory(_)))).collect();
+    let ends: Vec<_> =
+        pool.batch().chunksize(2).map(|large: Large| large.0, [1, 2000, 2].map(Large)).unwrap().collect();
+    let shape: Vec<_> =
+        ends.into_iter().map(|end| end.map_err(|error| matches!(error, TaskError::NoMemory(_)))).collect();
     assert_eq!(shape, [Ok(1), Err(true), Ok(2)]);
 }
 
@@ -142,7 +165,8 @@ fn overwrite(name: String) -> (usize, usize) {
 
 fn overwrite_by_descriptor(name: &str) -> usize {
     let descriptors = std::fs::read_dir("/proc/self/fd").unwrap().flatten().map(|entry| entry.path());
-    let memories = descriptors.filter(|path| std::fs::read_link(path).is_ok_and(|target| target.to_string_lossy().contains(name)));
+    let memories =
+        descriptors.filter(|path| std::fs::read_link(path).is_ok_and(|target| target.to_string_lossy().contains(name)));
     let opened = memories.flat_map(|path| OpenOptions::new().write(true).open(path));
     opened.filter(|file: &File| file.write_all_at(&[0x5a; 4096], 0).is_ok()).count()
 }
@@ -211,7 +235,7 @@ fn a073_a_thread_that_cannot_be_started_is_a_typed_error() {
         for mebibytes in [1, 3] {
             allow_further(mebibytes);
             let error = in_process().max_workers(1).build().unwrap_err();
-            setrlimit(Resource::As, unlimited.clone()).unwrap();
+            setrlimit(Resource::As, unlimited).unwrap();
             let PoolError::Thread { name, .. } = &error else { panic!("{error}") };
             assert!(error.to_string().contains("could not be started"), "{error}");
             refused.push(name.clone());

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use pool_core::{ProcessPoolExecutor, thread};
 
 /// Long enough for a loaded machine; reached only when something hangs.
-pub(crate) const LIMIT: Duration = Duration::from_secs(20);
+pub(crate) const LIMIT: Duration = Duration::from_secs(60);
 
 /// Aborts the process unless it is dropped in time.
 pub(crate) struct Watchdog {

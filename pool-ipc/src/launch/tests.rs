@@ -269,7 +269,7 @@ fn a_closed_channel_with_a_living_parent_is_told_once() {
         if script == "end-on-close" {
             assert_eq!(hear(&control), "ready");
         }
-        drop(control);
+        control.close_sending();
         assert_eq!(end_of(&mut child), ExitCause::Code(7), "{script}");
     }
 }

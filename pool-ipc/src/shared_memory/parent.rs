@@ -285,3 +285,47 @@ impl ParentSide for Channel {
         Ok(body.map_err(|errno| Undelivered { size: len, errno }))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// What may come along with a message.
+    fn descriptor(kind: u8) -> OwnedFd {
+        match kind {
+            0 => std::fs::File::open("/dev/null").expect("it is there").into(),
+            1 => memfd::create("open", 3).expect("there is memory"),
+            _ => memfd::freeze(b"abc").expect("there is memory"),
+        }
+    }
+
+    proptest! {
+        /// Whatever a worker sends is taken or judged, and what is kept of it is bounded.
+        #[test]
+        fn random_messages_are_judged_without_a_panic(
+            messages in prop::collection::vec(
+                (
+                    prop_oneof![
+                        any::<Vec<u8>>(),
+                        (0u64..40, 0u64..5).prop_map(|(id, len)| message::large(id, len)),
+                        any::<Vec<u8>>().prop_map(|said| message::said(&said)),
+                    ],
+                    prop::collection::vec(0u8..3, 0..3),
+                ),
+                0..200,
+            ),
+        ) {
+            let mut inbox = Inbox::default();
+            for (bytes, kinds) in messages {
+                let verdict = inbox.accept(&bytes, kinds.iter().map(|&kind| descriptor(kind)).collect());
+                prop_assert!(verdict.is_err() || message::parse(&bytes).is_some());
+                prop_assert!(inbox.said.len() <= MAX_UNHEARD && inbox.mail.len() <= MAX_MAIL);
+            }
+            for (len, body) in inbox.mail.into_values() {
+                prop_assert!(body.map_or(true, |body| body.len() as u64 == len));
+            }
+        }
+    }
+}

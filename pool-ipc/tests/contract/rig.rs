@@ -224,6 +224,17 @@ pub(crate) fn post(link: &Arc<dyn Link>, frame: Frame) -> Ticket {
     link.post(frame).unwrap_or_else(|refused| panic!("refused: {}", refused.why))
 }
 
+/// Posts a frame once there is room for it, while another thread collects.
+#[track_caller]
+pub(crate) fn post_beside_a_collector(link: &Arc<dyn Link>, mut frame: Frame) {
+    let limit = Instant::now() + LIMIT;
+    while let Err(refused) = link.post(frame) {
+        assert!(refused.why == RefusedWhy::Full && Instant::now() < limit, "no room: {}", refused.why);
+        frame = refused.frame;
+        std::thread::yield_now();
+    }
+}
+
 /// An owner's number.
 pub(crate) fn number(owner: &Owner) -> u64 {
     *owner.downcast_ref::<u64>().expect("owners are numbers here")

@@ -93,7 +93,8 @@ fn act(item: u32, request: &[u8], begun: u32) -> Vec<u8> {
         // How many items this worker has begun before this one.
         ["begun"] => return begun.to_le_bytes().to_vec(),
         ["fill", size] => return pattern(item, size.parse().expect("a number")),
-        ["sum"] => return [&item.to_le_bytes(), sum(data(request)).to_le_bytes().as_slice()].concat(),
+        ["sum"] => return sum(data(request)).to_le_bytes().to_vec(),
+        ["odd-blocks", byte] => return odd_blocks(byte.parse().expect("a number"), data(request)),
         // For the model: the item, the data's sum, and as many bytes as were asked for.
         ["sum-and-fill", size] => {
             let size = size.parse().expect("a number");
@@ -130,6 +131,17 @@ pub(crate) fn pattern(seed: u32, size: usize) -> Vec<u8> {
         chunk[0] = chunk[0].wrapping_add(index as u8);
     }
     bytes
+}
+
+/// What [`odd_blocks`] compares at a time, at the speed of memcmp.
+pub(crate) const BLOCK: usize = 1 << 20;
+
+/// How many blocks there are, and the numbers of those that do not consist of this byte alone.
+pub(crate) fn odd_blocks(byte: u8, bytes: &[u8]) -> Vec<u8> {
+    let block = vec![byte; BLOCK];
+    let (count, blocks) = (bytes.len().div_ceil(BLOCK) as u32, bytes.chunks(BLOCK));
+    let odd = (0u32..).zip(blocks).filter(|(_, found)| **found != block[..found.len()]).map(|(index, _)| index);
+    std::iter::once(count).chain(odd).flat_map(u32::to_le_bytes).collect()
 }
 
 /// Depends on every byte, and on the order of all words.

@@ -93,7 +93,24 @@ pub(crate) fn contract_02_link_that_is_full_of_recalled_frames_becomes_free_with
         rig.post(&link, frame(2000, request("echo", b"at last"), 1));
         assert_eq!(rig.outcome(&link), echo(2000, 0, b"at last"));
     }
+    if rig.abilities.processes {
+        only_a_ring_tells_of_free_slots(&mut rig, &link);
+    }
     rig.close(&link);
+}
+
+/// The worker comes to its recalled frames only after everybody has looked in vain.
+fn only_a_ring_tells_of_free_slots(rig: &mut Rig, link: &Arc<dyn Link>) {
+    assert!(link.signal(libc::SIGSTOP, false));
+    wait_until(&format!("/proc/{}/stat", link.pid()), |stat| stat.contains(") T "));
+    while let Ok(ticket) = link.post(frame(0, request("echo", b"never"), 1)) {
+        assert!(link.recall(ticket).is_some());
+    }
+    assert!(rig.rest().is_empty());
+    link.collect(&mut Vec::new());
+    assert!(link.signal(libc::SIGCONT, false));
+    rig.post(link, frame(3000, request("echo", b"at last"), 1));
+    assert_eq!(rig.outcome(link), echo(3000, 0, b"at last"));
 }
 
 pub(crate) fn contract_02_closed_link_and_ended_link_refuse_frames(backend: &dyn Backend) {
@@ -175,11 +192,19 @@ fn fill(link: &Arc<dyn Link>, make: impl Fn(u64) -> Frame) -> usize {
 
 /// Waits until a thread sleeps on a futex.
 fn wait_until_asleep(pid: u32, thread: u32) {
-    let limit = Instant::now() + LIMIT;
-    let path = format!("/proc/{pid}/task/{thread}/syscall");
     let futex = format!("{} ", libc::SYS_futex);
-    while !std::fs::read_to_string(&path).expect("the thread is there").starts_with(&futex) {
-        assert!(Instant::now() < limit, "thread {thread} of {pid} does not fall asleep");
+    wait_until(&format!("/proc/{pid}/task/{thread}/syscall"), |call| call.starts_with(&futex));
+}
+
+/// Waits until a file of /proc says something. There is nothing to wait by but to look again.
+fn wait_until(path: &str, says: impl Fn(&str) -> bool) {
+    let limit = Instant::now() + LIMIT;
+    loop {
+        let text = std::fs::read_to_string(path).expect("the thread is there");
+        if says(&text) {
+            return;
+        }
+        assert!(Instant::now() < limit, "{path} still says {text}");
         std::thread::yield_now();
     }
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use pool_ipc::{Backend, LinkEvent};
 
-use crate::rig::{LIMIT, Rig, echo, frame, post};
+use crate::rig::{LIMIT, Rig, echo, frame, post, post_beside_a_collector};
 use crate::script::request;
 
 pub(crate) fn contract_06_one_wait_covers_many_links_and_their_ends(backend: &dyn Backend) {
@@ -129,11 +129,7 @@ pub(crate) fn contract_06_outcomes_that_another_thread_collects_are_not_waited_f
         });
         scope.spawn(|| {
             for owner in 0..total as u64 {
-                let mut offered = frame(owner, request("echo", &[]), 1);
-                while let Err(refused) = link.post(offered) {
-                    offered = refused.frame;
-                    std::thread::yield_now();
-                }
+                post_beside_a_collector(&link, frame(owner, request("echo", &[]), 1));
             }
         });
         while taken.load(Ordering::Relaxed) < total {

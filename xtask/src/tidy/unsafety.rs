@@ -31,7 +31,7 @@ const FILES: &[(&str, &str)] = &[
     ("pool-ipc/tests/contract/attacks.rs", "plays a worker that attacks its parent"),
     ("pool-ipc/tests/contract/script.rs", "takes workers over before main"),
     ("pool-ipc/tests/ipc_channel/script.rs", "plays workers that crash, fork and write garbage"),
-    ("pool-ipc/tests/loom.rs", "cells whose accesses the model checker watches"),
+    ("pool-ipc/tests/loom/main.rs", "cells whose accesses the model checker watches"),
 ];
 
 /// A complaint if this file holds `unsafe` and is not on the list.

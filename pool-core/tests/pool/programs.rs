@@ -1,0 +1,92 @@
+//! Programs of their own: built as their authors would build them, and run.
+//!
+//! They are built together, once, with panics that abort.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::OnceLock;
+
+use pool_core::{Broken, Builder, StartFailure, SubmitError, TaskError};
+
+use crate::backends::pool;
+
+claims! { on_processes:
+    a_program_of_another_build_breaks_the_pool_and_is_named,
+}
+
+#[test]
+fn d07_a_main_that_reads_its_arguments_first_has_working_workers() {
+    let output = run(&program("parses_arguments_first"), &["2", "40"]);
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "1099511627776\n");
+    assert_eq!(run(&program("parses_arguments_first"), &["2"]).status.code(), Some(2));
+}
+
+#[test]
+fn d09_panics_that_abort_are_told_and_the_pool_goes_on() {
+    let output = run(&program("aborts"), &[]);
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "passed\n");
+}
+
+fn a_program_of_another_build_breaks_the_pool_and_is_named(builder: Builder) {
+    let pool = pool(builder.worker_command(program("aborts"), [""; 0]), 1);
+    let end = pool.submit(u32::pow, (2, 8)).unwrap().result();
+    let Err(TaskError::Broken(broken)) = &end else { panic!("{end:?}") };
+    let Broken::Start(failure) = &**broken else { panic!("{broken}") };
+    assert!(matches!(**failure, StartFailure::OtherBuild { .. }), "{failure}");
+    assert!(failure.to_string().contains("another build"), "{failure}");
+    assert!(matches!(pool.submit(u32::pow, (2, 8)), Err(SubmitError::Broken(_))));
+    pool.shutdown();
+    assert!(pool.worker_pids().is_empty());
+}
+
+/// Runs a program to its end. What hangs in there is ended by the harness around the tests.
+#[expect(clippy::disallowed_methods, reason = "this child is a program under test, not a worker")]
+fn run(program: &Path, arguments: &[&str]) -> Output {
+    let _watchdog = crate::watchdog::Watchdog::new({
+        let program = program.to_owned();
+        move || format!("{}", program.display())
+    });
+    Command::new(program).args(arguments).env_remove("RUST_LOG").output().unwrap()
+}
+
+/// Where the program is, once all are built.
+fn program(name: &str) -> PathBuf {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    BUILT.get_or_init(build).join(name)
+}
+
+#[expect(clippy::disallowed_methods, reason = "this child is cargo, not a worker")]
+fn build() -> PathBuf {
+    let package = write_package();
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| env!("CARGO").into()));
+    cargo.args(["build", "--offline", "--color", "never", "--target-dir"]).arg(package.join("target"));
+    let output = cargo.current_dir(&package).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    package.join("target/debug")
+}
+
+/// Makes a package of the programs, which uses the same versions of everything as this one.
+fn write_package() -> PathBuf {
+    let core = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let package = Path::new(env!("CARGO_TARGET_TMPDIR")).join("programs");
+    fs::create_dir_all(&package).unwrap();
+    let mut manifest = format!(
+        "[package]\nname = \"programs\"\nversion = \"0.0.0\"\nedition = \"2024\"\n[workspace]\n\
+         [profile.dev]\ndebug = \"line-tables-only\"\npanic = \"abort\"\n[dependencies]\npool-core.path = {core:?}\n"
+    );
+    for name in ["aborts", "parses_arguments_first"] {
+        let path = core.join("tests/programs").join(name).with_extension("rs");
+        manifest += &format!("[[bin]]\nname = {name:?}\npath = {path:?}\n");
+    }
+    let path = package.join("Cargo.toml");
+    // Left alone where it is the same, as another process may be building from it.
+    if fs::read_to_string(&path).is_ok_and(|present| present == manifest) {
+        return package;
+    }
+    fs::copy(core.join("../Cargo.lock"), package.join("Cargo.lock")).unwrap();
+    fs::write(path, manifest).unwrap();
+    package
+}
