@@ -81,17 +81,17 @@ mod manager;
 mod executor;
 
 pub use bytes::Bytes;
-pub use executor::{BatchOptions, Builder, Handle, Inputs, Map, ProcessPoolExecutor, Shutdown, TaskOptions};
-pub use pool_ipc::{Backend, ExitCause, Fault, FaultPlan, InProcess, IpcChannel, SharedMemory, StartError};
 pub use error::{
     Broken, CodecError, Coded, NoMemory, NotFound, Panic, PoolError, RemoteError, StartFailure, SubmitError, TaskError,
     TimedOut, WaitTimedOut, WorkerDied,
 };
+pub use executor::{BatchOptions, Builder, Handle, Inputs, Map, ProcessPoolExecutor, Shutdown, TaskOptions};
 pub use future::{
     AsCompleted, Completer, Future, FutureState, InvalidState, ReturnWhen, WaitError, Waited, as_completed, wait,
 };
 pub use init::init;
 pub use json::Json;
+pub use pool_ipc::{Backend, ExitCause, Fault, FaultPlan, InProcess, IpcChannel, SharedMemory, StartError};
 pub use process::{Process, ProcessError, active_children, cpu_count, current_process, parent_process};
 pub use task::{Arguments, Initialized, Initializer, Task};
 

@@ -59,18 +59,18 @@ pub use backend::{
     Refused, RefusedWhy, Share, StartError, StartOrder, Ticket, WorkerCommand,
 };
 pub use child_process::{ParentHandle, ProcessHandle, ProcessOptions};
+#[cfg(all(target_os = "linux", not(pool_portable)))]
+pub use entry::{ChildProcess, Entry, enter};
 pub use exit::{ExitCause, signal_name};
 pub use frame::{Body, Frame, Lost, MAX_ITEMS, Outcome, Owner, Undelivered};
-pub use process::{at_exit, fork_generation, main_thread_id, native_thread_id, on_main_thread};
-#[cfg(all(target_os = "linux", not(pool_portable)))]
-pub use shared_memory::SharedMemory;
+pub use in_process::{Fault, FaultPlan, InProcess};
 #[cfg(all(target_os = "linux", not(pool_portable)))]
 pub use ipc_channel::IpcChannel;
-pub use in_process::{Fault, FaultPlan, InProcess};
+pub use process::{at_exit, fork_generation, main_thread_id, native_thread_id, on_main_thread};
 #[cfg(all(target_os = "linux", not(pool_portable)))]
 pub use readiness::wait_readable;
 #[cfg(all(target_os = "linux", not(pool_portable)))]
-pub use entry::{ChildProcess, Entry, enter};
+pub use shared_memory::SharedMemory;
 #[cfg(not(all(target_os = "linux", not(pool_portable))))]
 pub use unsupported::{
     ChildProcess, Entry, IpcChannel, SharedMemory, Takeover, awaiting, depth, enter, set_init_called,

@@ -280,7 +280,9 @@ impl State {
         }
         let alive = self.workers.values().filter(|worker| worker.stage != Stage::Closing).count();
         let room = self.limits.max_workers.saturating_sub(alive + self.starting.len());
-        let unserved = view.waiting.saturating_sub(self.starting.len());
+        // Those that have not said hello and hold nothing: their frame was taken by a worker that was free before.
+        let vacant = self.workers.values().filter(|worker| worker.stage == Stage::Starting && !worker.is_loaded());
+        let unserved = view.waiting.saturating_sub(self.starting.len() + vacant.count());
         for _ in 0..room.min(unserved) {
             self.start(actions);
         }

@@ -132,8 +132,10 @@ impl WorkerSide for Channel {
 
 /// Maps a payload, or says why not, as a number of the system's.
 fn open(fd: OwnedFd, len: u64) -> Result<Body, i32> {
-    memfd::Frozen::open(fd, len).map(|frozen| Body::frozen(Frozen::Memfd(frozen))).map_err(|not_frozen| match not_frozen {
-        NotFrozen::System(error) => error.raw_os_error().unwrap_or(libc::ENOMEM),
-        NotFrozen::Unfit(_) => libc::EINVAL,
-    })
+    memfd::Frozen::open(fd, len).map(|frozen| Body::frozen(Frozen::Memfd(frozen))).map_err(
+        |not_frozen| match not_frozen {
+            NotFrozen::System(error) => error.raw_os_error().unwrap_or(libc::ENOMEM),
+            NotFrozen::Unfit(_) => libc::EINVAL,
+        },
+    )
 }

@@ -171,7 +171,7 @@ pub fn rouse(word: &AtomicU64) -> bool {
 /// Worker: whether the manager wants to be rung.
 #[must_use]
 pub fn take_armed(armed: &AtomicU64) -> bool {
-    armed.swap(0, Ordering::AcqRel) == 1
+    armed.swap(0, Ordering::AcqRel) != 0
 }
 
 /// Manager: wants to be rung from now on; collect once more afterwards.

@@ -56,6 +56,15 @@ fn workers_start_one_for_each_waiting_frame_up_to_the_maximum() {
 }
 
 #[test]
+fn worker_that_comes_up_without_a_frame_is_waited_for() {
+    let mut desk = Desk::with_idle_worker();
+    assert_eq!(desk.step(Event::Submitted, 1, 0), [Action::Start(OTHER)]);
+    assert_eq!(desk.step(Event::Started(OTHER), 0, 0), [], "the first worker was faster");
+    assert_eq!(desk.step(Event::Submitted, 1, 0), []);
+    assert_eq!(desk.step(Event::Ready(OTHER), 1, 0), [Action::Feed { link: OTHER, frames: 1 }]);
+}
+
+#[test]
 fn idle_worker_that_dies_is_replaced_before_anybody_submits() {
     let mut desk = Desk::with_idle_worker();
     assert_eq!(desk.step(ended(LINK), 0, 0), [Action::Start(OTHER)]);
