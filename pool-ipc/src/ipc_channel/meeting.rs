@@ -20,6 +20,7 @@ use std::path::Path;
 
 use ipc_channel::IpcError;
 use ipc_channel::ipc::{IpcOneShotServer, IpcReceiver, IpcSender, channel};
+use once_cell::sync::OnceCell;
 use parking_lot::{RwLock, RwLockReadGuard};
 use rustix::event::{EventfdFlags, eventfd};
 use rustix::fs::{Mode, OFlags};
@@ -149,7 +150,7 @@ fn reserve(count: usize) -> io::Result<Vec<OwnedFd>> {
     Ok(std::iter::repeat_with(one).take(count).collect::<Result<_, _>>()?)
 }
 
-/// The crate makes sure of none of this: it panics at a name that is no text, and cuts a long one off.
+/// The crate makes sure of none of this: it panics at a name that is no text or at no directory, and cuts a long name off.
 fn require_usable(directory: &Path) -> io::Result<()> {
     let path = std::path::absolute(directory)?;
     let len = path.as_os_str().len() + SERVER_PATH;
@@ -157,20 +158,28 @@ fn require_usable(directory: &Path) -> io::Result<()> {
         let shown = path.display();
         return Err(io::Error::other(format!("the directory for temporary files, {shown}, is too long or no text")));
     }
+    if !path.is_dir() {
+        let shown = path.display();
+        return Err(io::Error::other(format!("the directory for temporary files, {shown}, does not exist")));
+    }
     Ok(())
 }
 
 /// Makes sure that the crate can ask for the size of a socket's buffer, which it does once, and panics ever after if
-/// that fails.
+/// that fails. Done once, too, and again only after it failed.
 ///
 /// # Errors
 /// No descriptors were to be had.
 pub(super) fn prepare_crate() -> io::Result<()> {
-    let probe = crate::control::Control::pair()?;
-    drop(probe);
-    guarded(ipc_channel::platform::OsIpcSender::get_max_fragment_size)
-        .map(drop)
-        .ok_or_else(|| io::Error::from_raw_os_error(libc::EMFILE))
+    static PREPARED: OnceCell<()> = OnceCell::new();
+    let prepared = PREPARED.get_or_try_init(|| {
+        let probe = crate::control::Control::pair()?;
+        drop(probe);
+        guarded(ipc_channel::platform::OsIpcSender::get_max_fragment_size)
+            .map(drop)
+            .ok_or_else(|| io::Error::from_raw_os_error(libc::EMFILE))
+    });
+    prepared.copied()
 }
 
 #[cfg(test)]
@@ -219,5 +228,6 @@ mod tests {
         let long = format!("/{}", "x".repeat(90));
         assert!(require_usable(Path::new(&long)).unwrap_err().to_string().contains(&long));
         assert!(require_usable(Path::new(std::ffi::OsStr::from_bytes(b"/t\xff"))).is_err());
+        assert!(require_usable(Path::new("/no/such")).unwrap_err().to_string().contains("/no/such"));
     }
 }
