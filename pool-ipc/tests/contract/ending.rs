@@ -239,8 +239,8 @@ pub(crate) fn contract_05_worker_that_loses_its_descriptors_is_a_loss_like_any_o
     assert_eq!(delivered.len() + end.lost.len(), 1);
     assert_ne!(end.cause, ExitCause::Code(0));
     // As does a program that is no worker of ours, and takes what it was given for its input.
-    let program = Some("/bin/cat".into());
-    let command = WorkerCommand { program, arguments: Some(Vec::new()), ..WorkerCommand::default() };
+    let (program, arguments) = (Some("/bin/grep".into()), Some(["-q", "no such text"].map(Into::into).to_vec()));
+    let command = WorkerCommand { program, arguments, ..WorkerCommand::default() };
     let link = rig.try_start("", command).expect("the program is there");
     link.close();
     rig.end(&link);
