@@ -92,8 +92,14 @@ impl fmt::Display for StartFailure {
         match self {
             Self::System(error) => error.fmt(f),
             Self::EndedEarly { pid, cause } => {
-                write!(f, "process {pid} ended before it said hello ({cause}); ")?;
-                f.write_str("does its main call pool_core::init() first, before anything that may exit?")
+                write!(f, "process {pid} ended before it said hello ({cause})")?;
+                match cause {
+                    ExitCause::Code(_) => f.write_str(
+                        "; does its main call pool_core::init() first, before anything that may exit, \
+                         and does an initializer end the process?",
+                    ),
+                    _ => Ok(()),
+                }
             }
             Self::NoHello { pid, limit } => {
                 write!(f, "process {pid} did not say hello within {limit:?}; ")?;

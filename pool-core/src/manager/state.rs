@@ -27,8 +27,14 @@ const PATIENCE: Duration = Duration::from_millis(5);
 /// How long after the system refused to start a worker it is asked again, while other workers are there.
 const RETRY: Duration = Duration::from_millis(100);
 
-/// How many workers in a row may end before they said hello, where no other worker is there.
-const EARLY_DEATHS: u32 = 3;
+/// How much may go wrong with workers that have not said hello, in a row and where no other worker is there: three that
+/// end by themselves, one that does not answer in time, or many that somebody kills, which says little about the next.
+const EARLY_DEATHS: u32 = 21;
+const ENDED_EARLY: u32 = 7;
+const KILLED_EARLY: u32 = 1;
+
+/// The signals by which somebody else ends a worker: SIGKILL and SIGTERM.
+const FOREIGN_SIGNALS: [i32; 2] = [9, 15];
 
 /// What the pool as a whole is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,6 +78,8 @@ pub(crate) struct State {
     next_link: u64,
     /// Workers that ended before they said hello, since the last that did.
     early_deaths: u32,
+    /// Links numbered below this were started before the last death that was counted.
+    counted_below: u64,
     /// How many workers hold frames or are about to.
     loaded: usize,
     /// How many feeds the feeder has not reported, those of workers that ended meanwhile included: it holds frames.
@@ -91,6 +99,7 @@ impl State {
             starting: BTreeSet::new(),
             next_link: 0,
             early_deaths: 0,
+            counted_below: 0,
             loaded: 0,
             feeds: 0,
             retry_at: None,
@@ -299,8 +308,7 @@ impl State {
         let Some(worker) = self.workers.remove(&link) else { return };
         self.loaded -= usize::from(worker.is_loaded());
         if worker.stage == Stage::Starting {
-            // Who does not even answer in time will not do so the next time.
-            self.early_deaths += if worker.too_late { EARLY_DEATHS } else { 1 };
+            self.note_early_death(link, worker.too_late, cause);
             let failure = match worker.too_late {
                 true => StartFailure::NoHello { pid, limit: self.limits.hello },
                 false => StartFailure::EndedEarly { pid, cause },
@@ -316,6 +324,19 @@ impl State {
         } else {
             self.start_on_demand(view, actions);
         }
+    }
+
+    /// Of workers that were started side by side, one is counted.
+    fn note_early_death(&mut self, link: LinkId, too_late: bool, cause: ExitCause) {
+        if link.0 < self.counted_below {
+            return;
+        }
+        self.counted_below = self.next_link;
+        self.early_deaths += match cause {
+            _ if too_late => EARLY_DEATHS,
+            ExitCause::Signal(signal) if FOREIGN_SIGNALS.contains(&signal) => KILLED_EARLY,
+            _ => ENDED_EARLY,
+        };
     }
 
     fn break_down(&mut self, broken: Broken, actions: &mut Vec<Action>) {

@@ -42,6 +42,10 @@ fn ended(link: LinkId) -> Event {
     Event::Ended { link, pid: 7, cause: ExitCause::Signal(9) }
 }
 
+fn exited(link: LinkId) -> Event {
+    Event::Ended { link, pid: 7, cause: ExitCause::Code(1) }
+}
+
 fn panicked() -> Broken {
     Broken::Internal { thread: "x".into(), message: "y".into() }
 }
@@ -112,10 +116,25 @@ fn three_workers_that_end_before_their_hello_break_the_pool() {
     desk.step(Event::Submitted, 1, 0);
     for link in 0..2 {
         desk.step(Event::Started(LinkId(link)), 0, 0);
-        assert_eq!(desk.step(ended(LinkId(link)), 1, 0), [Action::Start(LinkId(link + 1))]);
+        assert_eq!(desk.step(exited(LinkId(link)), 1, 0), [Action::Start(LinkId(link + 1))]);
     }
     desk.step(Event::Started(LinkId(2)), 0, 0);
-    assert_eq!(desk.step(ended(LinkId(2)), 1, 0), [Action::Break, Action::Finish]);
+    assert_eq!(desk.step(exited(LinkId(2)), 1, 0), [Action::Break, Action::Finish]);
+}
+
+#[test]
+fn workers_that_somebody_kills_side_by_side_before_their_hello_count_as_one() {
+    let mut desk = Desk::new();
+    for round in 0..20 {
+        assert_eq!(desk.step(Event::Submitted, 2, 0), [0, 1].map(|of| Action::Start(LinkId(2 * round + of))));
+        for link in [2 * round, 2 * round + 1].map(LinkId) {
+            desk.step(Event::Started(link), 0, 0);
+        }
+        for link in [2 * round, 2 * round + 1].map(LinkId) {
+            assert_eq!(desk.step(ended(link), 0, 0), []);
+        }
+    }
+    assert!(desk.state.broken().is_none());
 }
 
 #[test]
