@@ -58,8 +58,24 @@ pub(crate) fn freeze(bytes: &[u8]) -> io::Result<OwnedFd> {
     // Resumes after short writes (the kernel moves at most 2 GiB at a time) and after EINTR.
     file.write_all(bytes)?;
     let fd = OwnedFd::from(file);
-    seal(fd.as_fd(), FROZEN)?;
+    seal_pages(fd.as_fd())?;
     Ok(fd)
+}
+
+/// How often the kernel is asked to seal pages that it is busy with itself. It waits 150 ms each time.
+const SEAL_TRIES: usize = 40;
+
+/// Adds [`FROZEN`] to memory that nobody has ever mapped. `EBUSY` then does not mean a writer: the kernel refuses while
+/// anything, its own reclaim or a batch of another core's, still refers to one of the pages, and gives that up after
+/// 150 ms, which on busy cores is not always enough.
+fn seal_pages(fd: BorrowedFd<'_>) -> io::Result<()> {
+    for _ in 1..SEAL_TRIES {
+        match rustix::fs::fcntl_add_seals(fd, FROZEN) {
+            Err(Errno::BUSY) => {}
+            result => return Ok(result?),
+        }
+    }
+    seal(fd, FROZEN)
 }
 
 /// What a mapping may be used for.
