@@ -164,6 +164,8 @@ pub enum LinkEvent {
         outcome: Outcome,
         /// How many frames the link still holds.
         outstanding: usize,
+        /// Whether it is the last of its frame.
+        last: bool,
     },
     /// The worker gave a part of a frame back: it had no room for further outcomes.
     Declined {

@@ -18,6 +18,7 @@ use rustix::event::{EventfdFlags, Timespec, eventfd};
 use rustix::io::Errno;
 
 use crate::backend::{Link, LinkEvent, LinkId};
+use crate::look::{Looks, Next};
 
 /// How many events one wait takes from the kernel.
 const EVENTS_A_WAIT: usize = 64;
@@ -30,8 +31,8 @@ const WAKE: u64 = u64::MAX;
 
 /// What a link of a worker process does when its descriptors have something.
 pub(crate) trait ProcessLink: Link {
-    /// Its doorbell was rung.
-    fn on_bell(&self, events: &mut Vec<LinkEvent>);
+    /// Its doorbell was rung, or it is looked at.
+    fn on_bell(&self, events: &mut Vec<LinkEvent>) -> Next;
     /// Its control channel has messages, or its end. It is read until it is empty.
     fn on_control(&self, events: &mut Vec<LinkEvent>);
     /// Its worker has ended. The last call.
@@ -54,7 +55,7 @@ pub(crate) struct ProcessHub {
     wake: OwnedFd,
     links: Mutex<HashMap<LinkId, Arc<dyn ProcessLink>>>,
     /// Held by the one thread that waits.
-    turn: Mutex<()>,
+    turn: Mutex<Looks>,
 }
 
 impl fmt::Debug for ProcessHub {
@@ -68,7 +69,7 @@ impl ProcessHub {
         let epoll = epoll::create(CreateFlags::CLOEXEC)?;
         let wake = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
         epoll::add(&epoll, &wake, EventData::new_u64(WAKE), EventFlags::IN | EventFlags::ET)?;
-        let (links, turn) = (Mutex::default(), Mutex::new(()));
+        let (links, turn) = (Mutex::default(), Mutex::default());
         Ok(Self { epoll, wake, links, turn })
     }
 
@@ -93,8 +94,8 @@ impl ProcessHub {
     }
 
     pub(crate) fn wait(&self, deadline: Option<Instant>, events: &mut Vec<LinkEvent>) {
-        let _turn = self.turn.lock();
-        let timeout = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+        let mut looks = self.turn.lock();
+        let timeout = looks.bound(deadline).map(|deadline| deadline.saturating_duration_since(Instant::now()));
         // Where the duration is beyond what the kernel counts, 68 years will do.
         let timeout = timeout.map(|timeout| Timespec::try_from(timeout).unwrap_or(FOREVER));
         let mut buffer = [MaybeUninit::uninit(); EVENTS_A_WAIT];
@@ -110,23 +111,37 @@ impl ProcessHub {
         // A link's exit comes last, whatever the order of the descriptors in the set.
         happened.sort_by_key(|event| event.data.u64() & 3 == Source::Exit as u64);
         for event in happened {
-            self.report(event.data.u64(), events);
+            self.report(event.data.u64(), &mut looks, events);
+        }
+        for id in looks.take_due() {
+            self.hear_bell(id, &mut looks, events);
         }
     }
 
-    fn report(&self, number: u64, events: &mut Vec<LinkEvent>) {
+    fn report(&self, number: u64, looks: &mut Looks, events: &mut Vec<LinkEvent>) {
         if number == WAKE {
             return;
         }
         let id = LinkId(number >> 2);
-        let Some(link) = self.links.lock().get(&id).cloned() else { return };
-        match number & 3 {
-            0 => link.on_bell(events),
-            1 => link.on_control(events),
-            _ => {
-                link.on_exit(events);
-                self.links.lock().remove(&id);
-            }
+        if number & 3 == Source::Bell as u64 {
+            return self.hear_bell(id, looks, events);
         }
+        let Some(link) = self.link(id) else { return };
+        if number & 3 == Source::Control as u64 {
+            link.on_control(events);
+        } else {
+            link.on_exit(events);
+            self.links.lock().remove(&id);
+        }
+    }
+
+    fn hear_bell(&self, id: LinkId, looks: &mut Looks, events: &mut Vec<LinkEvent>) {
+        if let Some(link) = self.link(id) {
+            looks.note(id, link.on_bell(events));
+        }
+    }
+
+    fn link(&self, id: LinkId) -> Option<Arc<dyn ProcessLink>> {
+        self.links.lock().get(&id).cloned()
     }
 }

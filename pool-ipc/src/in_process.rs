@@ -23,6 +23,7 @@ use crate::backend::{
 };
 use crate::exit::ExitCause;
 use crate::frame::{Body, Frame, Frozen, Undelivered};
+use crate::look::Looks;
 use crate::slot::layout::{SLOTS, outcome, request};
 use crate::slot::parent::{Memory, ParentEnd, ParentSide, SentLarge};
 use crate::slot::region::Region;
@@ -73,6 +74,7 @@ impl Backend for InProcess {
             plan: self.plan.clone(),
             inbox: Mutex::default(),
             changed: Condvar::new(),
+            looks: Mutex::default(),
             links: Mutex::default(),
         }))
     }
@@ -84,6 +86,7 @@ struct HeapHub {
     plan: Option<FaultPlan>,
     inbox: Mutex<Inbox>,
     changed: Condvar,
+    looks: Mutex<Looks>,
     links: Mutex<HashMap<LinkId, Arc<HeapLink>>>,
 }
 
@@ -108,11 +111,18 @@ impl HeapHub {
         self.changed.notify_all();
     }
 
+    fn look(&self, id: LinkId, link: &HeapLink, events: &mut Vec<LinkEvent>) {
+        match link.parent.collect_by_turns(events) {
+            Ok(next) => self.looks.lock().note(id, next),
+            Err(_) => link.give_up(),
+        }
+    }
+
     fn report(&self, id: LinkId, news: News, events: &mut Vec<LinkEvent>) {
         let Some(link) = self.links.lock().get(&id).cloned() else { return };
         match news {
             News::Said(bytes) => events.push(LinkEvent::Said { link: id, bytes }),
-            News::Rung => link.collect(events),
+            News::Rung => self.look(id, &link, events),
             News::Ended(cause) => {
                 self.links.lock().remove(&id);
                 link.end(cause, events);
@@ -154,6 +164,7 @@ impl Hub for HeapHub {
     }
 
     fn wait(&self, deadline: Option<Instant>, events: &mut Vec<LinkEvent>) {
+        let deadline = self.looks.lock().bound(deadline);
         let mut inbox = self.inbox.lock();
         while inbox.news.is_empty() && !inbox.woken {
             match deadline {
@@ -167,6 +178,10 @@ impl Hub for HeapHub {
         drop(inbox);
         for (id, news) in news {
             self.report(id, news, events);
+        }
+        let due = self.looks.lock().take_due();
+        for id in due {
+            self.report(id, News::Rung, events);
         }
     }
 

@@ -5,6 +5,7 @@
 mod backend;
 mod exit;
 mod frame;
+mod look;
 mod slot;
 mod in_process;
 mod process;

@@ -19,7 +19,7 @@ pub(crate) enum Event {
     Ready(LinkId),
     /// A worker said that it cannot work, and the pool neither.
     Unfit(LinkId, Broken),
-    /// Outcomes of `count` frames' items came in, or a part of a frame came back.
+    /// Outcomes came in, with which `count` frames ended, or a part of a frame came back.
     Progress { link: LinkId, count: usize },
     /// The feeder has posted what it was told to, as far as that was possible.
     Fed(LinkId),

@@ -97,21 +97,18 @@ struct Manager {
     doom: Option<TaskError>,
 }
 
-/// How many frames each link has finished in this turn. Outcomes of one frame come in a row.
+/// How many frames each link has finished in this turn.
 #[derive(Default)]
 struct Tally {
     frames: Vec<(LinkId, usize)>,
-    last: Option<Owner>,
 }
 
 impl Tally {
-    /// An outcome of a frame of this owner came in, or none.
-    fn count(&mut self, link: LinkId, owner: Option<&Owner>) {
-        let is_new = owner.is_some_and(|owner| self.last.as_ref().is_none_or(|last| !Arc::ptr_eq(last, owner)));
-        self.last = owner.cloned();
+    /// The link has moved on, perhaps by a frame.
+    fn count(&mut self, link: LinkId, frames: usize) {
         match self.frames.last_mut() {
-            Some((last, count)) if *last == link => *count += usize::from(is_new),
-            _ => self.frames.push((link, usize::from(is_new))),
+            Some((last, count)) if *last == link => *count += frames,
+            _ => self.frames.push((link, frames)),
         }
     }
 }
@@ -217,12 +214,12 @@ impl Manager {
                 continue;
             }
             match event {
-                LinkEvent::Outcome { link, outcome, .. } => {
-                    self.tally.count(link, Some(&outcome.owner));
+                LinkEvent::Outcome { link, outcome, last, .. } => {
+                    self.tally.count(link, usize::from(last));
                     self.receive(link, outcome);
                 }
                 LinkEvent::Declined { link, rest, .. } => {
-                    self.tally.count(link, None);
+                    self.tally.count(link, 0);
                     self.take_back(vec![rest]);
                 }
                 LinkEvent::Said { link, bytes } => {
@@ -244,7 +241,6 @@ impl Manager {
         for (link, count) in std::mem::take(&mut self.tally.frames) {
             self.decide(Event::Progress { link, count }, now);
         }
-        self.tally.last = None;
     }
 
     fn receive(&mut self, link: LinkId, outcome: Outcome) {

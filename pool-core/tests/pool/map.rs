@@ -27,6 +27,7 @@ claims! { on_each_backend:
     a121_everything_runs_though_nobody_iterates,
     a127_after_a_timeout_neither_the_awaited_nor_the_later_tasks_start,
     dropping_results_that_were_begun_cancels_what_was_not,
+    results_arrive_while_a_later_item_of_their_chunk_runs,
     no_worker_that_is_allowed_goes_without_an_item,
 }
 
@@ -243,14 +244,26 @@ fn drop_results_after_a_chunk(builder: Builder, chunksize: usize) {
     let gate = Gate::new();
     let pool = pool(builder, 1);
     let mut results = pool.batch().chunksize(chunksize).map(stop_at, (repeat(gate.name()), 0..12)).unwrap();
-    // The results of a chunk come together.
-    (0..chunksize).for_each(|_| drop(gate.next()));
+    drop(gate.next());
     assert_eq!(results.next().unwrap().unwrap(), 0);
     let held = gate.next();
     drop(results);
     drop(held);
     pool.shutdown();
     assert!(gate.is_empty(), "a task started that was cancelled");
+}
+
+fn results_arrive_while_a_later_item_of_their_chunk_runs(builder: Builder) {
+    let gate = Gate::new();
+    let pool = pool(builder, 1);
+    let mut results = pool.batch().chunksize(8).map(stop_if_late, (repeat(gate.name()), 0..8)).unwrap();
+    for item in 0..2 {
+        assert_eq!(results.next().unwrap().unwrap(), item);
+    }
+    drop(gate.next());
+    for item in 2..8 {
+        assert_eq!(results.next().unwrap().unwrap(), item);
+    }
 }
 
 fn no_worker_that_is_allowed_goes_without_an_item(builder: Builder) {

@@ -128,10 +128,11 @@ impl Ledger {
         let outcome = Outcome { owner: Owner::clone(&flight.owner), item: flight.window.start, result };
         flight.window.start += 1;
         flight.stage = Stage::Waiting;
-        if flight.window.is_empty() {
+        let last = flight.window.is_empty();
+        if last {
             self.flight = None;
         }
-        LinkEvent::Outcome { link: self.link, outcome, outstanding: self.outstanding() }
+        LinkEvent::Outcome { link: self.link, outcome, outstanding: self.outstanding(), last }
     }
 
     /// Gives back the items from this one on, which has to be the first that the worker has not begun.

@@ -22,6 +22,7 @@ use crate::child::Child;
 use crate::control::{self, Control};
 use crate::frame::{Frame, MAX_ITEMS};
 use crate::hub::{ProcessLink, Source};
+use crate::look::Next;
 
 /// A link over channels.
 pub(super) struct ChannelLink {
@@ -193,8 +194,9 @@ impl Link for ChannelLink {
 }
 
 impl ProcessLink for ChannelLink {
-    fn on_bell(&self, events: &mut Vec<LinkEvent>) {
+    fn on_bell(&self, events: &mut Vec<LinkEvent>) -> Next {
         self.look(|state| state.report(events));
+        Next::Ring
     }
 
     /// The doorkeeper's matter.

@@ -18,6 +18,7 @@ use crate::control::{Control, Received, Sent};
 use crate::frame::{Body, Frame, Frozen, Undelivered};
 use crate::futex;
 use crate::hub::{ProcessLink, Source};
+use crate::look::Next;
 use crate::memfd::{self, NotFrozen};
 use crate::slot::layout::SLOTS;
 use crate::slot::parent::{Memory, ParentEnd, ParentSide, SentLarge};
@@ -123,8 +124,13 @@ impl Link for SharedLink {
 }
 
 impl ProcessLink for SharedLink {
-    fn on_bell(&self, events: &mut Vec<LinkEvent>) {
-        self.collect(events);
+    fn on_bell(&self, events: &mut Vec<LinkEvent>) -> Next {
+        let next = self.slots.collect_by_turns(events).unwrap_or_else(|corrupt| {
+            self.condemn(corrupt);
+            Next::Ring
+        });
+        self.hear(events);
+        next
     }
 
     fn on_control(&self, events: &mut Vec<LinkEvent>) {

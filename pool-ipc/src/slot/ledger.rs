@@ -24,6 +24,8 @@ pub(super) struct Ledger {
     pub(super) corrupt: Option<Corrupt>,
     /// The request arena.
     pub(super) arena: Arena,
+    /// The frame that was in work at the last collection, and how many outcomes of it had been taken.
+    marked: Option<(u64, u32)>,
 }
 
 /// One posted frame.
@@ -64,7 +66,7 @@ pub(super) struct Stream {
 impl Ledger {
     pub(super) fn new() -> Self {
         let arena = Arena::new(request::ARENA as u64..request::SIZE as u64);
-        Self { entries: VecDeque::new(), next: 0, live: 0, closed: false, corrupt: None, arena }
+        Self { entries: VecDeque::new(), next: 0, live: 0, closed: false, corrupt: None, arena, marked: None }
     }
 
     pub(super) fn is_full(&self) -> bool {
@@ -80,6 +82,19 @@ impl Ledger {
         self.next += 1;
         self.live += 1;
         Ticket(sequence)
+    }
+
+    /// Remembers how far the frame in work is.
+    pub(super) fn mark(&mut self) {
+        self.marked = self.entries.front().map(|entry| (entry.sequence, entry.delivered));
+    }
+
+    /// Whether the frame in work has several items, and it, or it in place of another, is further than when it was marked.
+    pub(super) fn moves(&self) -> bool {
+        self.entries
+            .front()
+            .filter(|entry| entry.end > 1)
+            .is_some_and(|entry| self.marked != Some((entry.sequence, entry.delivered)))
     }
 
     /// Where the entry of a ticket is, if it is still there.

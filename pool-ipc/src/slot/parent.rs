@@ -12,9 +12,10 @@ use super::layout::{ARENA_MAX, ARENA_SIZE, outcome, request};
 use super::ledger::{Entry, Ledger, Stream, lap_of};
 use super::record::Record;
 use super::region::Region;
-use super::word::{self, Recalled, Word};
+use super::word::{self, Recalled, Ring, Word};
 use crate::backend::{Corrupt, LinkEvent, LinkId, Refused, RefusedWhy, Share, Ticket};
 use crate::frame::{Body, Frame, Lost, MAX_ITEMS, Outcome, Undelivered};
+use crate::look::Next;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// The two memories of a link.
@@ -65,7 +66,7 @@ pub(crate) struct ParentEnd<S> {
 
 impl<S: ParentSide> ParentEnd<S> {
     pub(crate) fn new(id: LinkId, memory: Arc<Memory>, side: S) -> Self {
-        word::arm(memory.outcome.word(outcome::ARMED));
+        word::arm(memory.outcome.word(outcome::ARMED), Ring::AtItem);
         Self { id, memory, side, ledger: Mutex::new(Ledger::new()) }
     }
 
@@ -149,14 +150,30 @@ impl<S: ParentSide> ParentEnd<S> {
     /// # Errors
     /// The worker broke the protocol, now or before; nothing more is read from it.
     pub(crate) fn collect(&self, events: &mut Vec<LinkEvent>) -> Result<(), Corrupt> {
+        self.gather(events, |_| Ring::AtItem).map(drop)
+    }
+
+    /// The same for a hub, which can look again by itself: while a frame makes progress its worker is to ring when it
+    /// leaves it, and not for each item. Then the hub is to look soon, in case that an item takes long.
+    ///
+    /// # Errors
+    /// As those of [`collect`](Self::collect).
+    pub(crate) fn collect_by_turns(&self, events: &mut Vec<LinkEvent>) -> Result<Next, Corrupt> {
+        let ring = |ledger: &Ledger| if ledger.moves() { Ring::AtLeave } else { Ring::AtItem };
+        self.gather(events, ring).map(|ring| if ring == Ring::AtLeave { Next::Look } else { Next::Ring })
+    }
+
+    fn gather(&self, events: &mut Vec<LinkEvent>, when: impl Fn(&Ledger) -> Ring) -> Result<Ring, Corrupt> {
         let mut ledger = self.ledger.lock();
         if let Some(corrupt) = &ledger.corrupt {
             return Err(corrupt.clone());
         }
         let result = self.sweep(&mut ledger, events, Until::InFlight).and_then(|()| {
-            word::arm(self.memory.outcome.word(outcome::ARMED));
-            self.sweep(&mut ledger, events, Until::InFlight)
+            let ring = when(&ledger);
+            word::arm(self.memory.outcome.word(outcome::ARMED), ring);
+            self.sweep(&mut ledger, events, Until::InFlight).map(|()| ring)
         });
+        ledger.mark();
         ledger.corrupt = result.as_ref().err().cloned();
         result
     }
@@ -301,7 +318,7 @@ impl<S: ParentSide> ParentEnd<S> {
         for (index, outcome) in outcomes.into_iter().enumerate() {
             let last = over && index + 1 == count;
             let outstanding = outstanding + usize::from(over && !last);
-            events.push(LinkEvent::Outcome { link, outcome, outstanding });
+            events.push(LinkEvent::Outcome { link, outcome, outstanding, last });
         }
         if let Some(rest) = declined {
             events.push(LinkEvent::Declined { link, rest, outstanding });

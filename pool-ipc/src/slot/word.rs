@@ -130,9 +130,10 @@ pub fn claim(word: &AtomicU64, lap: u64) -> Option<u32> {
     None
 }
 
-/// Worker: the claimed item's outcome is written.
-pub fn publish(word: &AtomicU64) {
-    word.fetch_add(1 << DONE, Ordering::AcqRel);
+/// Worker: the claimed item's outcome is written. Whether that was not the last of its frame.
+pub fn publish(word: &AtomicU64) -> bool {
+    let before = Word(word.fetch_add(1 << DONE, Ordering::AcqRel));
+    before.done() + 1 < before.end()
 }
 
 /// Worker: gives back what it has not claimed of the frame posted in `lap`.
@@ -168,15 +169,30 @@ pub fn rouse(word: &AtomicU64) -> bool {
     Word(word.fetch_and(!SLEEP, Ordering::AcqRel)).sleeps()
 }
 
-/// Worker: whether the manager wants to be rung.
+/// When the manager wants to be rung.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ring {
+    /// When a frame is left.
+    AtLeave = 1,
+    /// When the next item is published, or a frame is left.
+    AtItem = 2,
+}
+
+/// Worker, leaving a frame: whether the manager wants to be rung.
 #[must_use]
 pub fn take_armed(armed: &AtomicU64) -> bool {
     armed.swap(0, Ordering::AcqRel) != 0
 }
 
+/// Worker, having published an item that is not its frame's last: whether the manager wants to be rung for that.
+#[must_use]
+pub fn take_armed_for_item(armed: &AtomicU64) -> bool {
+    armed.fetch_and(Ring::AtLeave as u64, Ordering::AcqRel) & Ring::AtItem as u64 != 0
+}
+
 /// Manager: wants to be rung from now on; collect once more afterwards.
-pub fn arm(armed: &AtomicU64) {
-    armed.swap(1, Ordering::AcqRel);
+pub fn arm(armed: &AtomicU64, ring: Ring) {
+    armed.swap(ring as u64, Ordering::AcqRel);
 }
 
 #[cfg(test)]

@@ -340,7 +340,9 @@ impl<'a, S: WorkerSide> SlotJob<'a, S> {
         let area = outcome::area(self.end.slot());
         self.memory.outcome.word(area + outcome::WRITTEN).store(self.written as u64, Ordering::Relaxed);
         self.hold = Hold::Published;
-        word::publish(self.word());
+        if word::publish(self.word()) && word::take_armed_for_item(self.memory.outcome.word(outcome::ARMED)) {
+            self.end.side.ring();
+        }
     }
 
     fn arena_for(&mut self, len: usize) -> Option<(usize, usize)> {

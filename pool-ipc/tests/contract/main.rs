@@ -136,6 +136,7 @@ claims! {
     waiting::contract_06_one_wait_covers_many_links_and_their_ends needs anything;
     waiting::contract_06_wake_ends_the_wait_under_way_or_the_next_one needs anything;
     waiting::contract_06_deadline_ends_a_wait needs anything;
+    waiting::contract_06_outcomes_arrive_while_a_later_item_of_their_frame_runs needs anything;
     waiting::contract_06_second_waiter_gets_its_turn needs anything;
     waiting::contract_06_no_doorbell_is_lost_in_thousands_of_turns needs anything;
     waiting::contract_06_outcomes_that_another_thread_collects_are_not_waited_for_in_vain needs anything;

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use pool_ipc::{Backend, LinkEvent};
 
+use crate::gate::Gate;
 use crate::rig::{LIMIT, Rig, echo, frame, post, post_beside_a_collector};
 use crate::script::request;
 
@@ -139,5 +140,28 @@ pub(crate) fn contract_06_outcomes_that_another_thread_collects_are_not_waited_f
         }
     });
     assert_eq!(link.outstanding(), 0);
+    rig.close(&link);
+}
+
+/// However far a worker is in a frame when it meets an item that takes long: what it finished before is heard of.
+pub(crate) fn contract_06_outcomes_arrive_while_a_later_item_of_their_frame_runs(backend: &dyn Backend) {
+    let mut rig = Rig::new(backend);
+    let link = rig.start();
+    let gate = Gate::new();
+    for turn in 0..60u64 {
+        let slow = (turn % 20) as u32;
+        post(&link, frame(turn, request(&format!("stop-at {slow} {}", gate.name()), &[]), slow + 2));
+        for item in 0..slow {
+            assert_eq!(rig.outcome(&link), echo(turn, item, &[]));
+        }
+        gate.next().release();
+        assert_eq!(rig.outcome(&link), echo(turn, slow, &[]));
+        assert_eq!(rig.outcome(&link), echo(turn, slow + 1, &[]));
+    }
+    post(&link, frame(60, request(&format!("stop {}", gate.name()), &[]), 5));
+    for item in 0..5 {
+        gate.next().release();
+        assert_eq!(rig.outcome(&link), echo(60, item, &[]));
+    }
     rig.close(&link);
 }

@@ -110,7 +110,7 @@ fn run_and_die(slot: &Slot, steps: u32) {
                     return word::pass(&slot.word, 1);
                 }
             }
-            step => slot.publish(step / 2),
+            step => drop(slot.publish(step / 2)),
         }
     }
 }

@@ -66,11 +66,11 @@ impl Slot {
         self.request.with(|request| unsafe { *request })
     }
 
-    /// The worker's publication of an item, first its bytes, then the word.
-    fn publish(&self, item: u32) {
+    /// The worker's publication of an item, first its bytes, then the word. Whether the frame has another one.
+    fn publish(&self, item: u32) -> bool {
         // SAFETY: as above.
         self.outcomes[item as usize].with_mut(|outcome| unsafe { *outcome = self.request() + u64::from(item) });
-        word::publish(&self.word);
+        word::publish(&self.word)
     }
 
     /// What the parent reads of an item that the word calls done.

@@ -3,7 +3,7 @@
 use loom::sync::{Arc, Condvar, Mutex};
 use loom::thread;
 use pool_ipc::model::atomic::AtomicU64;
-use pool_ipc::model::word::{self, Word};
+use pool_ipc::model::word::{self, Ring, Word};
 
 use crate::{Slot, explore_bounded};
 
@@ -17,16 +17,27 @@ struct Bell {
 impl Bell {
     fn new() -> Self {
         let bell = Self { armed: AtomicU64::new(0), rung: Mutex::new(false), changed: Condvar::new() };
-        word::arm(&bell.armed);
+        word::arm(&bell.armed, Ring::AtLeave);
         bell
     }
 
     /// The worker, when it leaves a slot.
     fn leave(&self) {
         if word::take_armed(&self.armed) {
-            *self.rung.lock().unwrap() = true;
-            self.changed.notify_one();
+            self.ring();
         }
+    }
+
+    /// The worker, when it has published an item that is not the last.
+    fn pass_item(&self) {
+        if word::take_armed_for_item(&self.armed) {
+            self.ring();
+        }
+    }
+
+    fn ring(&self) {
+        *self.rung.lock().unwrap() = true;
+        self.changed.notify_one();
     }
 
     fn wait(&self) {
@@ -42,7 +53,7 @@ impl Bell {
         let mut delivered = [0; 2];
         loop {
             take_done(slots, &mut delivered);
-            word::arm(&self.armed);
+            word::arm(&self.armed, Ring::AtLeave);
             take_done(slots, &mut delivered);
             if delivered.iter().sum::<u32>() == total {
                 return;
@@ -102,12 +113,47 @@ fn manager_is_rung_although_another_thread_collects_too() {
             let shared = Arc::clone(&shared);
             thread::spawn(move || {
                 take_done(&[&shared.1], &mut [0; 2]);
-                word::arm(&shared.0.armed);
+                word::arm(&shared.0.armed, Ring::AtLeave);
                 take_done(&[&shared.1], &mut [0; 2]);
             })
         };
         bell.collect_all(&[slot], 1);
         worker.join().unwrap();
         caller.join().unwrap();
+    });
+}
+
+/// The second item of a frame takes until somebody has seen the first.
+#[test]
+fn manager_that_asks_for_it_sees_an_item_before_the_frame_is_left() {
+    explore_bounded(|| {
+        let shared = Arc::new((Bell::new(), Slot::new(), Bell::new()));
+        let (bell, slot, seen) = &*shared;
+        slot.post(1, 2);
+        let worker = {
+            let shared = Arc::clone(&shared);
+            thread::spawn(move || {
+                let (bell, slot, seen) = &*shared;
+                assert_eq!(word::claim(&slot.word, 1), Some(0));
+                assert!(slot.publish(0), "there is another item");
+                bell.pass_item();
+                assert_eq!(word::claim(&slot.word, 1), Some(1));
+                seen.wait();
+                assert!(!slot.publish(1), "it is the last");
+                bell.leave();
+            })
+        };
+        let mut delivered = [0; 2];
+        while delivered[0] < 1 {
+            take_done(&[slot], &mut delivered);
+            word::arm(&bell.armed, Ring::AtItem);
+            take_done(&[slot], &mut delivered);
+            if delivered[0] == 0 {
+                bell.wait();
+            }
+        }
+        seen.ring();
+        bell.collect_all(&[slot], 2);
+        worker.join().unwrap();
     });
 }
