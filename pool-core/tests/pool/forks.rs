@@ -29,6 +29,16 @@ claims! { alone_on_processes:
 struct Fork(Pid);
 
 impl Fork {
+    /// Forks while all other threads sleep, as a process must whose fork goes on with more than an exec: what a thread has
+    /// locked in that moment stays locked in the fork.
+    fn start_at_rest(body: impl FnOnce()) -> Self {
+        until("all other threads to sleep", || {
+            let busy = crate::holdings::busy_threads();
+            when(busy.is_empty(), busy)
+        });
+        Self::start(body)
+    }
+
     /// Forks, and runs `body` in the child, which then ends orderly.
     fn start(body: impl FnOnce()) -> Self {
         // SAFETY: the child goes on with this thread alone. What it calls is the pool's code, whose behaviour there is what
@@ -118,7 +128,7 @@ fn d05_a_fork_cannot_take_back_what_was_posted(builder: Builder) {
 fn d05_a_fork_may_make_a_pool_of_its_own(builder: Builder) {
     let pool = pool(builder, 1);
     assert_eq!(pool.submit(u32::pow, (2, 8)).unwrap().result().unwrap(), 256);
-    let fork = Fork::start(|| {
+    let fork = Fork::start_at_rest(|| {
         let own = shared_memory().max_workers(1).build().unwrap();
         let pid = own.submit(std::process::id, ()).unwrap().result().unwrap();
         assert!(!pool.worker_pids().contains(&pid));
@@ -137,7 +147,7 @@ fn d05_a_host_that_becomes_a_daemon_has_a_shell_of_its_pool() {
             let early = shared_memory().max_workers(1).build().unwrap();
             let worker = early.submit(std::process::id, ()).unwrap().result().unwrap();
             println!("parent done");
-            let _daemon = Fork::start(|| {
+            let _daemon = Fork::start_at_rest(|| {
                 rustix::process::setsid().unwrap();
                 until("the worker to end with its parent", || when(!crate::holdings::is_alive(worker), worker));
                 assert!(matches!(early.submit(u32::pow, (2, 8)), Err(SubmitError::Forked)));

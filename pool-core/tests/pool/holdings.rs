@@ -77,6 +77,15 @@ fn threads() -> Vec<String> {
     names
 }
 
+/// The threads of this process that do not sleep, but for the calling one: of each the name and the state.
+pub(crate) fn busy_threads() -> Vec<String> {
+    let own = rustix::thread::gettid().as_raw_nonzero().get().to_string();
+    let entries = fs::read_dir("/proc/self/task").unwrap().flatten();
+    let others = entries.filter(|entry| entry.file_name().to_str() != Some(&own));
+    let states = others.filter_map(|entry| fs::read_to_string(entry.path().join("stat")).ok());
+    states.filter(|stat| stat.rsplit_once(") ").is_none_or(|(_, fields)| !fields.starts_with('S'))).collect()
+}
+
 fn mappings() -> Vec<String> {
     let maps = fs::read_to_string("/proc/self/maps").unwrap();
     maps.lines().filter_map(|line| line.split_once("/memfd:").map(|(_, name)| name.to_owned())).collect()
