@@ -22,6 +22,7 @@ use std::time::{Duration, Instant};
 
 use crate::exit::ExitCause;
 use crate::frame::{Frame, Lost, Outcome};
+use crate::terms::{Assignment, Running, Untold};
 
 /// A way to run work elsewhere. A value: `Arc<dyn Backend>` goes to the pool's builder.
 pub trait Backend: fmt::Debug + Send + Sync {
@@ -121,6 +122,15 @@ pub trait Link: fmt::Debug + Send + Sync {
 
     /// Whether the worker has begun this item and has not published its outcome yet.
     fn is_running(&self, ticket: Ticket, item: u32) -> bool;
+
+    /// The item that the worker runs, by a look that may be out of date at once.
+    fn running(&self) -> Option<Running>;
+
+    /// The shortest time limit of the posted items that nobody has begun, by such a look.
+    fn shortest_timeout(&self) -> Option<Duration>;
+
+    /// Tells the worker that the running item of a frame is to end. Whether it does is the item's matter.
+    fn cancel(&self, ticket: Ticket);
 
     /// How many frames are posted and not fully delivered.
     fn outstanding(&self) -> usize;
@@ -249,6 +259,11 @@ pub trait FarEnd {
     /// # Errors
     /// The message is too long, or the parent is gone.
     fn say(&mut self, bytes: &[u8]) -> io::Result<()>;
+
+    /// What there is to know of the item that runs.
+    fn assignment(&self) -> Arc<dyn Assignment> {
+        Arc::new(Untold)
+    }
 
     /// Runs `work` on each job until the link is closed or the parent is gone.
     fn serve(&mut self, work: &mut dyn FnMut(&mut dyn Job));

@@ -7,6 +7,8 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
+use crate::terms::Terms;
+
 /// Whatever the sender of a frame wants back with each of its outcomes. Links carry it and never look inside.
 pub type Owner = Arc<dyn Any + Send + Sync>;
 
@@ -24,12 +26,14 @@ pub struct Frame {
     pub payload: Body,
     /// The items that are to run, as numbers that the far end understands. Never empty when posted.
     pub window: Range<u32>,
+    /// On which terms they are to run.
+    pub terms: Option<Arc<Terms>>,
 }
 
 impl Frame {
     /// A frame of items `0..items`.
     pub fn new(owner: Owner, payload: impl Into<Body>, items: u32) -> Self {
-        Self { owner, payload: payload.into(), window: 0..items }
+        Self { owner, payload: payload.into(), window: 0..items, terms: None }
     }
 
     /// How many items are to run.

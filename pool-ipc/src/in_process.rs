@@ -11,7 +11,7 @@ use std::fmt;
 use std::io;
 use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 
@@ -29,6 +29,7 @@ use crate::slot::parent::{Memory, ParentEnd, ParentSide, SentLarge};
 use crate::slot::region::Region;
 use crate::slot::word::Word;
 use crate::slot::worker::{Closing, TakenLarge, WorkerEnd, WorkerSide};
+use crate::terms::{Assignment, Running};
 use std::sync::atomic::AtomicU64;
 
 /// The stack of a worker thread: what the main thread of a process usually has.
@@ -277,6 +278,18 @@ impl Link for HeapLink {
         self.parent.is_running(ticket, item)
     }
 
+    fn running(&self) -> Option<Running> {
+        self.parent.running()
+    }
+
+    fn shortest_timeout(&self) -> Option<Duration> {
+        self.parent.shortest_timeout()
+    }
+
+    fn cancel(&self, ticket: Ticket) {
+        self.parent.cancel(ticket);
+    }
+
     fn outstanding(&self) -> usize {
         self.parent.outstanding()
     }
@@ -430,6 +443,10 @@ impl FarEnd for HeapFarEnd {
         let hub = self.shared.hub.upgrade().ok_or_else(|| io::Error::from(io::ErrorKind::BrokenPipe))?;
         hub.tell(self.shared.id, News::Said(bytes.to_vec()));
         Ok(())
+    }
+
+    fn assignment(&self) -> Arc<dyn Assignment> {
+        self.end.assignment()
     }
 
     fn serve(&mut self, work: &mut dyn FnMut(&mut dyn Job)) {

@@ -4,11 +4,14 @@
 
 mod backend;
 mod exit;
+mod clock;
 mod frame;
+mod terms;
 mod look;
 mod slot;
 mod in_process;
 mod process;
+mod soft_stop;
 #[cfg(all(target_os = "linux", not(pool_portable)))]
 mod memfd;
 #[cfg(all(target_os = "linux", not(pool_portable)))]
@@ -72,6 +75,8 @@ pub use process::{at_exit, fork_generation, main_thread_id, native_thread_id, on
 pub use readiness::wait_readable;
 #[cfg(all(target_os = "linux", not(pool_portable)))]
 pub use shared_memory::SharedMemory;
+pub use soft_stop::{forget_soft_stop, heed_soft_stop};
+pub use terms::{Assignment, Running, Terms};
 #[cfg(not(all(target_os = "linux", not(pool_portable))))]
 pub use unsupported::{
     ChildProcess, Entry, IpcChannel, SharedMemory, Takeover, awaiting, depth, enter, set_init_called,

@@ -5,7 +5,7 @@
 //! | SIGINT | ignored | default | Ctrl-C is the parent's to handle; a `Process` gets it like any program |
 //! | SIGTTIN, SIGTTOU | ignored | default | a worker's group is a background one: the terminal would stop it for ever |
 //! | SIGPIPE | ignored | ignored | as std does before `main`: a closed pipe is an error, not a death |
-//! | SIGTERM | default | default | ends the child |
+//! | SIGTERM | soft stop | default | ends the child; a worker's item may ask for time (`soft_stop`) |
 //! | SIGCHLD | default | default | else the children of tasks could not be waited for, where the host ignores it |
 //! | the mask | empty | empty | it is inherited; a thread that starts children may block anything |
 //!
@@ -15,12 +15,13 @@
 use std::io;
 
 use crate::passport::Role;
+use crate::soft_stop;
 
 /// Sets the table's column for this role. To be called while there is one thread, as the mask is a thread's own.
 pub(crate) fn arrange(role: Role) -> io::Result<()> {
     let (ignored, default): (&[i32], &[i32]) = match role {
         Role::Worker | Role::ChannelWorker => {
-            (&[libc::SIGINT, libc::SIGTTIN, libc::SIGTTOU, libc::SIGPIPE], &[libc::SIGTERM, libc::SIGCHLD])
+            (&[libc::SIGINT, libc::SIGTTIN, libc::SIGTTOU, libc::SIGPIPE], &[libc::SIGCHLD])
         }
         Role::Process => {
             (&[libc::SIGPIPE], &[libc::SIGINT, libc::SIGTTIN, libc::SIGTTOU, libc::SIGTERM, libc::SIGCHLD])
@@ -28,6 +29,9 @@ pub(crate) fn arrange(role: Role) -> io::Result<()> {
     };
     ignored.iter().try_for_each(|signal| dispose(*signal, libc::SIG_IGN))?;
     default.iter().try_for_each(|signal| dispose(*signal, libc::SIG_DFL))?;
+    if role != Role::Process {
+        soft_stop::install()?;
+    }
     set_mask(Mask::Empty).map(drop)
 }
 

@@ -4,7 +4,7 @@ use std::sync::Weak;
 use std::thread::ThreadId;
 
 use parking_lot::Mutex;
-use pool_ipc::{Body, Frame, Link, LinkEvent, LinkId, Refused, Ticket};
+use pool_ipc::{Body, Frame, Link, LinkEvent, LinkId, Refused, Running, Ticket};
 
 use super::*;
 
@@ -56,6 +56,16 @@ impl Link for FakeLink {
         assert_eq!((ticket, item), (TICKET, 0));
         *self.is_running.lock()
     }
+
+    fn running(&self) -> Option<Running> {
+        None
+    }
+
+    fn shortest_timeout(&self) -> Option<Duration> {
+        None
+    }
+
+    fn cancel(&self, _ticket: Ticket) {}
 
     fn outstanding(&self) -> usize {
         0

@@ -5,10 +5,13 @@
 //! other, however many items its frame has.
 
 use std::ops::Range;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use super::message::{Answer, Place};
 use crate::backend::{Corrupt, LinkEvent, LinkId, Ticket};
 use crate::frame::{Body, Frame, Lost, Outcome, Owner, Undelivered};
+use crate::terms::{Running, Terms, believed};
 
 /// The account of one link.
 pub(super) struct Ledger {
@@ -25,7 +28,12 @@ struct Flight {
     payload: Body,
     /// The items without an outcome. Never empty.
     window: Range<u32>,
+    terms: Option<Arc<Terms>>,
     stage: Stage,
+    /// When it was posted, where it has a time limit.
+    posted: Option<Instant>,
+    /// Since when the item runs that was begun last, where that was asked for.
+    since: Option<Instant>,
 }
 
 /// How far the first item of the window is.
@@ -48,15 +56,33 @@ impl Ledger {
         debug_assert!(self.flight.is_none(), "one frame at a time");
         let ticket = Ticket(self.entered);
         self.entered += 1;
-        let Frame { owner, payload, window } = frame;
-        self.flight = Some(Flight { ticket, owner, payload, window, stage: Stage::Waiting });
+        let Frame { owner, payload, window, terms } = frame;
+        let posted = terms.as_ref().is_some_and(|terms| terms.is_timed()).then(Instant::now);
+        let (stage, since) = (Stage::Waiting, None);
+        self.flight = Some(Flight { ticket, owner, payload, window, terms, stage, posted, since });
         ticket
     }
 
     /// Takes the frame back that was never sent.
     pub(super) fn withdraw(&mut self, ticket: Ticket) -> Option<Frame> {
         let flight = self.flight.take_if(|flight| flight.ticket == ticket)?;
-        Some(Frame { owner: flight.owner, payload: flight.payload, window: flight.window })
+        let Flight { owner, payload, window, terms, .. } = flight;
+        Some(Frame { owner, payload, window, terms })
+    }
+
+    /// The item that runs.
+    pub(super) fn running(&self) -> Option<Running> {
+        let flight = self.flight.as_ref().filter(|flight| !matches!(flight.stage, Stage::Waiting))?;
+        let Flight { ticket, owner, window, terms, since, .. } = flight;
+        let (owner, terms) = (Owner::clone(owner), terms.clone());
+        Some(Running { ticket: *ticket, owner, item: window.start, terms, since: *since })
+    }
+
+    /// The time limit of the items that were not begun.
+    pub(super) fn shortest_timeout(&self) -> Option<Duration> {
+        let flight = self.flight.as_ref()?;
+        let unclaimed = matches!(flight.stage, Stage::Waiting) || flight.window.len() > 1;
+        flight.terms.as_ref().filter(|_| unclaimed)?.timeout
     }
 
     /// Whether the worker has begun this item and not ended it.
@@ -86,8 +112,9 @@ impl Ledger {
         let Some(flight) = &mut self.flight else { return Err(UNTIMELY) };
         let first = flight.window.start;
         match (answer, &flight.stage) {
-            (Answer::Begun { item }, Stage::Waiting) if *item == first => {
+            (Answer::Begun { item, at }, Stage::Waiting) if *item == first => {
                 flight.stage = Stage::Begun;
+                flight.since = flight.posted.map(|posted| believed(*at, posted, Instant::now()));
                 Ok(None)
             }
             (Answer::Finished { item, result: Place::Inline(bytes) }, Stage::Begun) if *item == first => {
@@ -113,12 +140,12 @@ impl Ledger {
 
     /// What becomes of the frame, now that the worker is gone.
     pub(super) fn settle(&mut self) -> Vec<Lost> {
-        let Some(Flight { owner, payload, window, stage, .. }) = self.flight.take() else { return Vec::new() };
+        let Some(Flight { owner, payload, window, terms, stage, .. }) = self.flight.take() else { return Vec::new() };
         let (blamed, rest) = match stage {
             Stage::Waiting => (None, window),
             Stage::Begun | Stage::Mailed(_) => (Some(window.start), window.start + 1..window.end),
         };
-        let rest = (!rest.is_empty()).then(|| Frame { owner: Owner::clone(&owner), payload, window: rest });
+        let rest = (!rest.is_empty()).then(|| Frame { owner: Owner::clone(&owner), payload, window: rest, terms });
         vec![Lost { owner, blamed, rest }]
     }
 
@@ -142,7 +169,8 @@ impl Ledger {
             return Err(UNTIMELY);
         }
         let window = from..flight.window.end;
-        let rest = Frame { owner: Owner::clone(&flight.owner), payload: flight.payload.share(), window };
+        let (owner, terms) = (Owner::clone(&flight.owner), flight.terms.clone());
+        let rest = Frame { owner, payload: flight.payload.share(), window, terms };
         flight.window.end = from;
         if flight.window.is_empty() {
             self.flight = None;
@@ -189,13 +217,13 @@ mod tests {
     fn an_item_runs_from_its_begun_to_its_outcome() {
         let (mut ledger, ticket) = ledger_with(2);
         assert!(!ledger.is_running(ticket, 0), "posted is not begun");
-        assert!(ledger.take(&Answer::Begun { item: 0 }).unwrap().is_none());
+        assert!(ledger.take(&Answer::Begun { item: 0, at: 0 }).unwrap().is_none());
         assert!(ledger.is_running(ticket, 0));
         assert!(!ledger.is_running(ticket, 1));
         let event = ledger.take(&finished(0)).unwrap();
         assert!(matches!(event, Some(LinkEvent::Outcome { outcome: Outcome { item: 0, .. }, outstanding: 1, .. })));
         assert!(!ledger.is_running(ticket, 0));
-        ledger.take(&Answer::Begun { item: 1 }).unwrap();
+        ledger.take(&Answer::Begun { item: 1, at: 0 }).unwrap();
         let event = ledger.take(&finished(1)).unwrap();
         assert!(matches!(event, Some(LinkEvent::Outcome { outcome: Outcome { item: 1, .. }, outstanding: 0, .. })));
         assert!(ledger.settle().is_empty());
@@ -205,10 +233,10 @@ mod tests {
     fn b005_a_death_is_blamed_on_the_item_that_was_begun_and_on_no_other() {
         let (mut ledger, _) = ledger_with(5);
         for item in 0..2 {
-            ledger.take(&Answer::Begun { item }).unwrap();
+            ledger.take(&Answer::Begun { item, at: 0 }).unwrap();
             ledger.take(&finished(item)).unwrap();
         }
-        ledger.take(&Answer::Begun { item: 2 }).unwrap();
+        ledger.take(&Answer::Begun { item: 2, at: 0 }).unwrap();
         let [lost] = <[Lost; 1]>::try_from(ledger.settle()).unwrap();
         assert_eq!(lost.blamed, Some(2));
         assert_eq!(lost.rest.unwrap().window, 3..5);
@@ -217,7 +245,7 @@ mod tests {
     #[test]
     fn a_death_between_two_items_is_blamed_on_none() {
         let (mut ledger, _) = ledger_with(3);
-        ledger.take(&Answer::Begun { item: 0 }).unwrap();
+        ledger.take(&Answer::Begun { item: 0, at: 0 }).unwrap();
         ledger.take(&finished(0)).unwrap();
         let [lost] = <[Lost; 1]>::try_from(ledger.settle()).unwrap();
         assert_eq!(lost.blamed, None);
@@ -228,7 +256,7 @@ mod tests {
     fn a_result_that_did_not_get_in_is_told_with_its_size() {
         let (mut ledger, ticket) = ledger_with(2);
         assert!(!ledger.expects_memory());
-        ledger.take(&Answer::Begun { item: 0 }).unwrap();
+        ledger.take(&Answer::Begun { item: 0, at: 0 }).unwrap();
         assert!(ledger.expects_memory());
         ledger.keep_memory(Err(12));
         assert!(!ledger.expects_memory(), "one at a time");
@@ -242,7 +270,7 @@ mod tests {
     #[test]
     fn a_result_of_another_size_than_was_said_is_not_believed() {
         let (mut ledger, _) = ledger_with(1);
-        ledger.take(&Answer::Begun { item: 0 }).unwrap();
+        ledger.take(&Answer::Begun { item: 0, at: 0 }).unwrap();
         ledger.keep_memory(Ok(vec![1, 2, 3].into()));
         let answer = |len| Answer::Finished { item: 0, result: Place::Memory(len) };
         assert!(matches!(ledger.take(&answer(4)), Err(Corrupt::Descriptor { .. })));
@@ -252,7 +280,7 @@ mod tests {
     #[test]
     fn declined_items_come_back_and_the_begun_one_stays() {
         let (mut ledger, ticket) = ledger_with(4);
-        ledger.take(&Answer::Begun { item: 0 }).unwrap();
+        ledger.take(&Answer::Begun { item: 0, at: 0 }).unwrap();
         let Some(LinkEvent::Declined { rest, outstanding, .. }) = ledger.take(&Answer::Declined { from: 1 }).unwrap()
         else {
             panic!("nothing came back")
@@ -267,9 +295,9 @@ mod tests {
     #[test]
     fn answers_out_of_turn_are_refused() {
         let mut idle = Ledger::new(LINK);
-        assert!(idle.take(&Answer::Begun { item: 0 }).is_err());
+        assert!(idle.take(&Answer::Begun { item: 0, at: 0 }).is_err());
         for answer in
-            [finished(0), Answer::Begun { item: 1 }, Answer::Declined { from: 1 }, Answer::Declined { from: 3 }]
+            [finished(0), Answer::Begun { item: 1, at: 0 }, Answer::Declined { from: 1 }, Answer::Declined { from: 3 }]
         {
             let (mut ledger, _) = ledger_with(3);
             assert!(ledger.take(&answer).is_err(), "{answer:?}");
@@ -285,7 +313,7 @@ mod tests {
         ) {
             let mut ledger = Ledger::new(LINK);
             let window = first..first + items;
-            ledger.enter(Frame { owner: Arc::new(()), payload: b"".to_vec().into(), window: window.clone() });
+            ledger.enter(Frame { owner: Arc::new(()), payload: b"".to_vec().into(), window: window.clone(), terms: None });
             let mut fates: Vec<u32> = Vec::new();
             let mut note = |event: Option<LinkEvent>| match event {
                 Some(LinkEvent::Outcome { outcome, .. }) => fates.push(outcome.item),
@@ -295,7 +323,7 @@ mod tests {
             for (kind, offset) in answers {
                 let item = first + offset;
                 let event = match kind {
-                    0 => ledger.take(&Answer::Begun { item }).ok().flatten(),
+                    0 => ledger.take(&Answer::Begun { item, at: 0 }).ok().flatten(),
                     1 => ledger.take(&finished(item)).ok().flatten(),
                     2 => ledger.take(&Answer::Finished { item, result: Place::Memory(0) }).ok().flatten(),
                     3 => ledger.take(&Answer::Failed { item, size: 1, errno: 1 }).ok().flatten(),

@@ -5,6 +5,7 @@
 //! want of address space, the message still tells the size.
 
 use crate::backend::MAX_SAID;
+use crate::terms::Written;
 
 /// The layout of these messages. Parent and worker are the same build in all but odd cases; in those the worker refuses.
 pub(super) const VERSION: u32 = 1;
@@ -21,8 +22,8 @@ pub(super) enum Place<'a> {
 /// Parent to worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Request<'a> {
-    /// Run the items `first..end`.
-    Frame { first: u32, end: u32, payload: Place<'a> },
+    /// Run the items `first..end` on these terms.
+    Frame { first: u32, end: u32, terms: Written, payload: Place<'a> },
     /// Nothing more will come. Sent by the worker's own watcher, once the parent has closed the control channel.
     Close,
 }
@@ -32,8 +33,8 @@ pub(super) enum Request<'a> {
 pub(super) enum Answer<'a> {
     /// Something that concerns the pool, not the link.
     Said(&'a [u8]),
-    /// The worker takes this item now.
-    Begun { item: u32 },
+    /// The worker takes this item now. When that is it tells where the frame has a time limit, in ticks of the clock.
+    Begun { item: u32, at: u64 },
     /// What came of the item that it took.
     Finished { item: u32, result: Place<'a> },
     /// The item ended, and its result found no room.
@@ -68,11 +69,16 @@ const KNOCKED: u8 = 33;
 impl<'a> Request<'a> {
     pub(super) fn write(&self) -> Vec<u8> {
         match *self {
-            Self::Frame { first, end, payload: Place::Inline(bytes) } => {
-                [[FRAME].as_slice(), &first.to_le_bytes(), &end.to_le_bytes(), bytes].concat()
-            }
-            Self::Frame { first, end, payload: Place::Memory(len) } => {
-                [[FRAME_IN_MEMORY].as_slice(), &first.to_le_bytes(), &end.to_le_bytes(), &len.to_le_bytes()].concat()
+            Self::Frame { first, end, terms, payload } => {
+                let (tag, len, bytes) = match payload {
+                    Place::Inline(bytes) => (FRAME, None, bytes),
+                    Place::Memory(len) => (FRAME_IN_MEMORY, Some(len.to_le_bytes()), [].as_slice()),
+                };
+                let Written { attempt, timeout, deadline } = terms;
+                let (window, attempt) = ([first.to_le_bytes(), end.to_le_bytes()], attempt.to_le_bytes());
+                let limits = [timeout.to_le_bytes(), deadline.to_le_bytes()];
+                let len = len.as_ref().map_or([].as_slice(), <[u8; 8]>::as_slice);
+                [&[tag], window.as_flattened(), &attempt, limits.as_flattened(), len, bytes].concat()
             }
             Self::Close => vec![CLOSE],
         }
@@ -82,13 +88,14 @@ impl<'a> Request<'a> {
     pub(super) fn read(bytes: &'a [u8]) -> Option<Self> {
         let (&tag, mut rest) = bytes.split_first()?;
         match tag {
-            FRAME => {
-                let (first, end) = (take_u32(&mut rest)?, take_u32(&mut rest)?);
-                Some(Self::Frame { first, end, payload: Place::Inline(rest) })
-            }
-            FRAME_IN_MEMORY => {
-                let (first, end, len) = (take_u32(&mut rest)?, take_u32(&mut rest)?, take_u64(&mut rest)?);
-                rest.is_empty().then_some(Self::Frame { first, end, payload: Place::Memory(len) })
+            FRAME | FRAME_IN_MEMORY => {
+                let (first, end, attempt) = (take_u32(&mut rest)?, take_u32(&mut rest)?, take_u32(&mut rest)?);
+                let terms = Written { attempt, timeout: take_u64(&mut rest)?, deadline: take_u64(&mut rest)? };
+                if tag == FRAME {
+                    return Some(Self::Frame { first, end, terms, payload: Place::Inline(rest) });
+                }
+                let len = take_u64(&mut rest)?;
+                rest.is_empty().then_some(Self::Frame { first, end, terms, payload: Place::Memory(len) })
             }
             CLOSE => rest.is_empty().then_some(Self::Close),
             _ => None,
@@ -100,7 +107,7 @@ impl<'a> Answer<'a> {
     pub(super) fn write(&self) -> Vec<u8> {
         match *self {
             Self::Said(bytes) => [&[SAID], bytes].concat(),
-            Self::Begun { item } => [[BEGUN].as_slice(), &item.to_le_bytes()].concat(),
+            Self::Begun { item, at } => [[BEGUN].as_slice(), &item.to_le_bytes(), &at.to_le_bytes()].concat(),
             Self::Finished { item, result: Place::Inline(bytes) } => {
                 [[FINISHED].as_slice(), &item.to_le_bytes(), bytes].concat()
             }
@@ -119,7 +126,7 @@ impl<'a> Answer<'a> {
         let (&tag, mut rest) = bytes.split_first()?;
         let answer = match tag {
             SAID => return (rest.len() <= MAX_SAID).then_some(Self::Said(rest)),
-            BEGUN => Self::Begun { item: take_u32(&mut rest)? },
+            BEGUN => Self::Begun { item: take_u32(&mut rest)?, at: take_u64(&mut rest)? },
             FINISHED => {
                 let item = take_u32(&mut rest)?;
                 return Some(Self::Finished { item, result: Place::Inline(rest) });
@@ -187,7 +194,7 @@ mod tests {
     fn answer<'a>() -> impl Strategy<Value = Answer<'a>> {
         prop_oneof![
             Just(Answer::Said(b"hello")),
-            any::<u32>().prop_map(|item| Answer::Begun { item }),
+            any::<(u32, u64)>().prop_map(|(item, at)| Answer::Begun { item, at }),
             (any::<u32>(), place()).prop_map(|(item, result)| Answer::Finished { item, result }),
             any::<(u32, u64, i32)>().prop_map(|(item, size, errno)| Answer::Failed { item, size, errno }),
             any::<u32>().prop_map(|from| Answer::Declined { from }),
@@ -215,9 +222,11 @@ mod tests {
 
     proptest! {
         #[test]
-        fn requests_are_read_as_they_were_written(first: u32, end: u32, payload in place()) {
-            let bytes = Request::Frame { first, end, payload }.write();
-            prop_assert_eq!(Request::read(&bytes), Some(Request::Frame { first, end, payload }));
+        fn requests_are_read_as_they_were_written(window: (u32, u32), terms: (u32, u64, u64), payload in place()) {
+            let (first, end) = window;
+            let terms = Written { attempt: terms.0, timeout: terms.1, deadline: terms.2 };
+            let bytes = Request::Frame { first, end, terms, payload }.write();
+            prop_assert_eq!(Request::read(&bytes), Some(Request::Frame { first, end, terms, payload }));
         }
 
         #[test]

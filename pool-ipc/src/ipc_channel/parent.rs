@@ -11,6 +11,7 @@ use std::fmt;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 
@@ -23,6 +24,7 @@ use crate::control::{self, Control};
 use crate::frame::{Frame, MAX_ITEMS};
 use crate::hub::{ProcessLink, Source};
 use crate::look::Next;
+use crate::terms::Running;
 
 /// A link over channels.
 pub(super) struct ChannelLink {
@@ -171,6 +173,17 @@ impl Link for ChannelLink {
     fn is_running(&self, ticket: Ticket, item: u32) -> bool {
         self.look(|state| state.is_running(ticket, item))
     }
+
+    fn running(&self) -> Option<Running> {
+        self.look(|state| state.running())
+    }
+
+    fn shortest_timeout(&self) -> Option<Duration> {
+        self.look(|state| state.shortest_timeout())
+    }
+
+    /// There is no memory to write that into; a worker that is signalled hears of it nevertheless.
+    fn cancel(&self, _ticket: Ticket) {}
 
     fn outstanding(&self) -> usize {
         self.state.lock().outstanding()

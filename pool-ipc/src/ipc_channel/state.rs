@@ -5,6 +5,7 @@
 //! answered it; a receive takes what is there. What comes is judged by the [`Ledger`]; the caller kills whom it condemns.
 
 use std::io;
+use std::time::Duration;
 
 use ipc_channel::ipc::IpcSharedMemory;
 
@@ -14,6 +15,7 @@ use super::message::{Answer, Place, Request};
 use super::packet::{self, Content, Packet, Received};
 use crate::backend::{Corrupt, LinkEvent, LinkId, Refused, RefusedWhy, Ticket};
 use crate::frame::{Body, Frame, Lost};
+use crate::terms::{Running, Written};
 
 /// How many messages a worker may have said without being heard. An honest one says one.
 const MAX_UNHEARD: usize = 64;
@@ -90,6 +92,15 @@ impl State {
     /// Whether the worker has begun this item and not ended it, as far as it was read.
     pub(super) fn is_running(&self, ticket: Ticket, item: u32) -> bool {
         self.ledger.is_running(ticket, item)
+    }
+
+    /// The item that runs, as far as it was read.
+    pub(super) fn running(&self) -> Option<Running> {
+        self.ledger.running()
+    }
+
+    pub(super) fn shortest_timeout(&self) -> Option<Duration> {
+        self.ledger.shortest_timeout()
     }
 
     /// Takes no more frames.
@@ -247,7 +258,9 @@ fn refused_by_system(error: &io::Error, size: u64) -> RefusedWhy {
 pub(super) fn packets_of(frame: &Frame) -> Result<Vec<Packet>, RefusedWhy> {
     let bytes = frame.payload.as_slice();
     let size = bytes.len() as u64;
-    let request = |payload| Request::Frame { first: frame.window.start, end: frame.window.end, payload }.write();
+    let terms = Written::of(frame.terms.as_deref());
+    let (first, end) = (frame.window.start, frame.window.end);
+    let request = |payload| Request::Frame { first, end, terms, payload }.write();
     if !packet::needs_memory(bytes.len()) {
         return Ok(vec![Packet::bytes(request(Place::Inline(bytes)))]);
     }

@@ -8,6 +8,9 @@ use std::io;
 use std::mem::ManuallyDrop;
 use std::ops::Range;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::time::Instant;
 
 use ipc_channel::ipc::{IpcReceiver, IpcSender};
 use rustix::io::Errno;
@@ -17,9 +20,11 @@ use super::message::{self, Answer, Place, Request, VERSION};
 use super::packet::{self, Content, Memory, Packet};
 use crate::arrival::Arrived;
 use crate::backend::{FarEnd, Job, MAX_SAID};
+use crate::clock;
 use crate::control::{Control, Received};
 use crate::high_fd::move_high;
 use crate::memfd;
+use crate::terms::{Assignment, Written};
 
 /// Descriptors below are left to tasks.
 const LOW: i32 = 200;
@@ -47,7 +52,7 @@ pub(crate) fn far_end(arrived: Arrived) -> io::Result<Box<dyn FarEnd>> {
     }));
     let (requests, answers) = (ManuallyDrop::new(requests), ManuallyDrop::new(answers));
     let wire = Wire { requests, answers, bell, _control: ManuallyDrop::new(arrived.control) };
-    Ok(Box::new(ChannelFarEnd { wire, boot: arrived.boot }))
+    Ok(Box::new(ChannelFarEnd { wire, boot: arrived.boot, assignment: Arc::default() }))
 }
 
 /// The number to prove, the door, and the doorbell.
@@ -85,6 +90,44 @@ fn take_low_numbers() -> io::Result<Vec<OwnedFd>> {
 struct ChannelFarEnd {
     wire: Wire,
     boot: memfd::Frozen,
+    assignment: Arc<ChannelAssignment>,
+}
+
+/// What the parent said of the frame that is run.
+#[derive(Default)]
+struct ChannelAssignment {
+    attempt: AtomicU32,
+    timeout: AtomicU64,
+    deadline: AtomicU64,
+    begun: AtomicU64,
+}
+
+impl ChannelAssignment {
+    fn set(&self, terms: Written) {
+        self.attempt.store(terms.attempt, Ordering::Relaxed);
+        self.timeout.store(terms.timeout, Ordering::Relaxed);
+        self.deadline.store(terms.deadline, Ordering::Relaxed);
+    }
+
+    fn terms(&self) -> Written {
+        let [timeout, deadline] = [&self.timeout, &self.deadline].map(|field| field.load(Ordering::Relaxed));
+        Written { attempt: self.attempt.load(Ordering::Relaxed), timeout, deadline }
+    }
+}
+
+impl Assignment for ChannelAssignment {
+    fn attempt(&self) -> u32 {
+        self.terms().attempt
+    }
+
+    fn stops_at(&self) -> Option<Instant> {
+        self.terms().stops_at(self.begun.load(Ordering::Relaxed))
+    }
+
+    /// No channel tells of it while an item runs.
+    fn is_cancelled(&self) -> bool {
+        false
+    }
 }
 
 impl FarEnd for ChannelFarEnd {
@@ -101,14 +144,20 @@ impl FarEnd for ChannelFarEnd {
         Ok(())
     }
 
+    fn assignment(&self) -> Arc<dyn Assignment> {
+        Arc::<ChannelAssignment>::clone(&self.assignment)
+    }
+
     fn serve(&mut self, work: &mut dyn FnMut(&mut dyn Job)) {
         while let Some(frame) = self.wire.next_frame() {
-            let mut job = ChannelJob::new(&self.wire, frame);
+            self.assignment.set(frame.terms);
+            let mut job = ChannelJob::new(&self.wire, &self.assignment, frame);
             match job.payload {
                 Payload::Missing { size, errno } => job.fail(size, errno),
                 Payload::Inline(_) | Payload::Memory(_) => work(&mut job),
             }
             job.leave();
+            self.assignment.set(Written::default());
         }
     }
 }
@@ -125,6 +174,7 @@ struct Wire {
 /// A frame as it arrived.
 struct Arrival {
     items: Range<u32>,
+    terms: Written,
     payload: Payload,
 }
 
@@ -151,10 +201,10 @@ impl Wire {
                 }
                 packet::Received::Garbage | packet::Received::Nothing | packet::Received::Closed => return None,
             };
-            let (items, payload) = match packet.content() {
+            let (items, terms, payload) = match packet.content() {
                 Content::Bytes(bytes) => match Request::read(bytes)? {
                     Request::Close => return None,
-                    Request::Frame { first, end, payload } => (first..end, in_memory(payload)),
+                    Request::Frame { first, end, terms, payload } => (first..end, terms, in_memory(payload)),
                 },
                 Content::Memory(_) | Content::Malformed => {
                     mail = packet.into_memory().ok_or(libc::EMFILE);
@@ -166,7 +216,7 @@ impl Wire {
                 (Some(_), Ok(memory)) => Payload::Memory(memory),
                 (Some(size), Err(errno)) => Payload::Missing { size, errno },
             };
-            return Some(Arrival { items, payload });
+            return Some(Arrival { items, terms, payload });
         }
     }
 
@@ -221,6 +271,7 @@ fn end_broken(error: &io::Error) -> ! {
 /// One frame in the worker's hands.
 struct ChannelJob<'a> {
     wire: &'a Wire,
+    assignment: &'a ChannelAssignment,
     payload: Payload,
     /// What was not begun yet.
     items: Range<u32>,
@@ -229,9 +280,9 @@ struct ChannelJob<'a> {
 }
 
 impl<'a> ChannelJob<'a> {
-    fn new(wire: &'a Wire, arrival: Arrival) -> Self {
-        let Arrival { items, payload } = arrival;
-        Self { wire, payload, items, claimed: None }
+    fn new(wire: &'a Wire, assignment: &'a ChannelAssignment, arrival: Arrival) -> Self {
+        let Arrival { items, payload, .. } = arrival;
+        Self { wire, assignment, payload, items, claimed: None }
     }
 
     /// Ends every item of a frame whose payload found no room here.
@@ -274,8 +325,10 @@ impl Job for ChannelJob<'_> {
             return None;
         }
         let item = self.items.next()?;
+        let at = if self.assignment.terms().is_timed() { clock::ticks() } else { 0 };
+        self.assignment.begun.store(at, Ordering::Relaxed);
         // Not rung: nobody waits for it, and who asks reads it.
-        self.wire.answer(&Answer::Begun { item });
+        self.wire.answer(&Answer::Begun { item, at });
         self.claimed = Some(item);
         Some(item)
     }

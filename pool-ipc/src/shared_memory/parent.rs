@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use rustix::io::Errno;
@@ -23,6 +24,7 @@ use crate::memfd::{self, NotFrozen};
 use crate::slot::layout::SLOTS;
 use crate::slot::parent::{Memory, ParentEnd, ParentSide, SentLarge};
 use crate::slot::worker::LARGE_A_FRAME;
+use crate::terms::Running;
 use std::sync::atomic::AtomicU64;
 
 /// How many outcomes in memory of their own may wait to be taken: what an honest worker can have under way.
@@ -99,6 +101,18 @@ impl Link for SharedLink {
 
     fn is_running(&self, ticket: Ticket, item: u32) -> bool {
         self.slots.is_running(ticket, item)
+    }
+
+    fn running(&self) -> Option<Running> {
+        self.slots.running()
+    }
+
+    fn shortest_timeout(&self) -> Option<Duration> {
+        self.slots.shortest_timeout()
+    }
+
+    fn cancel(&self, ticket: Ticket) {
+        self.slots.cancel(ticket);
     }
 
     fn outstanding(&self) -> usize {

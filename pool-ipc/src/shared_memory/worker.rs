@@ -18,6 +18,7 @@ use crate::slot::parent::Memory;
 use crate::slot::region::Region;
 use crate::slot::word::Word;
 use crate::slot::worker::{Closing, TakenLarge, WorkerEnd, WorkerSide};
+use crate::terms::Assignment;
 use std::sync::atomic::AtomicU64;
 
 /// Takes the memories that the parent sent, and stands ready to serve.
@@ -67,6 +68,10 @@ impl FarEnd for SharedFarEnd {
             return Err(io::Error::other(format!("a message of {} bytes, {MAX_SAID} are allowed", bytes.len())));
         }
         self.end.side().control.send_waiting(&message::said(bytes), &[])
+    }
+
+    fn assignment(&self) -> Arc<dyn Assignment> {
+        self.end.assignment()
     }
 
     fn serve(&mut self, work: &mut dyn FnMut(&mut dyn Job)) {

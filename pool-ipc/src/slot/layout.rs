@@ -25,13 +25,17 @@ pub(crate) mod request {
     pub(crate) const ARENA: usize = SLOTS * SLOT_SIZE;
     pub(crate) const SIZE: usize = ARENA + ARENA_SIZE;
 
-    /// The words of a slot's header.
+    /// The words of a slot's header. The first has the attempt in its upper half.
     pub(crate) const KIND: usize = 0;
     pub(crate) const PLACE: usize = 8;
     pub(crate) const LEN: usize = 16;
     pub(crate) const FIRST: usize = 24;
     /// The lap whose outcomes the parent has taken: what they occupied is free again.
     pub(crate) const COLLECTED: usize = 32;
+    /// The sequence number, plus 1, of the frame whose running item is to end.
+    pub(crate) const CANCELLED: usize = 40;
+    pub(crate) const TIMEOUT: usize = 48;
+    pub(crate) const DEADLINE: usize = 56;
     pub(crate) const HEADER: usize = 64;
     pub(crate) const INLINE: usize = SLOT_SIZE - HEADER;
 
@@ -60,6 +64,8 @@ pub(crate) mod outcome {
     pub(crate) const WRITTEN: usize = 0;
     pub(crate) const STREAM: usize = 8;
     pub(crate) const STREAM_LEN: usize = 16;
+    /// When the item that was claimed last began, in ticks of the clock, where its frame has a time limit.
+    pub(crate) const BEGUN: usize = 24;
     pub(crate) const HEADER: usize = 32;
     pub(crate) const INLINE: usize = SLOT_SIZE - HEADER;
 

@@ -2,12 +2,15 @@
 
 use std::collections::VecDeque;
 use std::ops::Range;
+use std::sync::Arc;
+use std::time::Instant;
 
 use super::arena::{Arena, Block};
 use super::layout::{SLOTS, request};
 use super::word::{LAP_BITS, Word};
 use crate::backend::{Corrupt, Ticket};
 use crate::frame::{Body, Frame, Lost, Owner};
+use crate::terms::{Running, Terms, believed};
 
 /// The private record of a link.
 #[derive(Debug)]
@@ -44,6 +47,11 @@ pub(super) struct Entry {
     pub(super) block: Option<Block>,
     /// How far the outcome stream was read; set when the first outcome is taken.
     pub(super) stream: Option<Stream>,
+    pub(super) terms: Option<Arc<Terms>>,
+    /// When it was posted, where it has a time limit.
+    pub(super) posted: Option<Instant>,
+    /// The item that was last seen running, and since when it does.
+    pub(super) seen: Option<(u32, Instant)>,
 }
 
 /// An owner, which has no `Debug` of its own.
@@ -75,10 +83,12 @@ impl Ledger {
 
     /// Enters a frame under the next sequence number.
     pub(super) fn enter(&mut self, frame: Frame, block: Option<Block>) -> Ticket {
-        let Frame { owner, payload, window: Range { start: first, end } } = frame;
-        let (sequence, owner) = (self.next, OwnerOf(owner));
-        let (end, delivered) = (end - first, 0);
-        self.entries.push_back(Entry { sequence, owner, payload, first, end, delivered, block, stream: None });
+        let Frame { owner, payload, window: Range { start: first, end }, terms } = frame;
+        let (sequence, owner, end) = (self.next, OwnerOf(owner), end - first);
+        let posted = terms.as_ref().is_some_and(|terms| terms.is_timed()).then(Instant::now);
+        let (delivered, stream, seen) = (0, None, None);
+        let entry = Entry { sequence, owner, payload, first, end, delivered, block, stream, terms, posted, seen };
+        self.entries.push_back(entry);
         self.next += 1;
         self.live += 1;
         Ticket(sequence)
@@ -136,6 +146,21 @@ impl Entry {
         lap_of(self.sequence)
     }
 
+    /// What runs of it, if something does by its word. `told` is when that began, in its worker's words.
+    pub(super) fn running(&mut self, word: Word, told: u64) -> Option<Running> {
+        let lawful = word.is_lawful(self.lap(), self.end, self.delivered);
+        let item = (lawful && word.done() < word.next()).then(|| word.done())?;
+        let since = self.posted.map(|posted| {
+            // Asked once, so that it does not move.
+            let known = self.seen.filter(|(seen, _)| *seen == item).map(|(_, since)| since);
+            let since = known.unwrap_or_else(|| believed(told, posted, Instant::now()));
+            self.seen = Some((item, since));
+            since
+        });
+        let (ticket, owner, terms) = (Ticket(self.sequence), self.owner.0.clone(), self.terms.clone());
+        Some(Running { ticket, owner, item: self.first + item, terms, since })
+    }
+
     /// Takes the items from `from` on out of the entry, as a frame of their own. The payload is kept by both, since the
     /// items before may still have to go elsewhere; where those are none, it goes with the frame.
     pub(super) fn split(&mut self, from: u32) -> Frame {
@@ -145,7 +170,7 @@ impl Entry {
             payload if from == self.delivered => std::mem::replace(payload, Body::Owned(Vec::new())),
             payload => payload.share(),
         };
-        Frame { owner: self.owner.0.clone(), payload, window }
+        Frame { owner: self.owner.0.clone(), payload, window, terms: self.terms.clone() }
     }
 
     /// What the loss of the worker means for this frame, of which `begun` items were claimed. One at most gets the blame: a

@@ -5,6 +5,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 
@@ -16,6 +17,7 @@ use super::word::{self, Recalled, Ring, Word};
 use crate::backend::{Corrupt, LinkEvent, LinkId, Refused, RefusedWhy, Share, Ticket};
 use crate::frame::{Body, Frame, Lost, MAX_ITEMS, Outcome, Undelivered};
 use crate::look::Next;
+use crate::terms::{Running, Written};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// The two memories of a link.
@@ -136,6 +138,41 @@ impl<S: ParentSide> ParentEnd<S> {
         word.is_lawful(entry.lap(), entry.end, entry.delivered) && word.done() <= item && item < word.next()
     }
 
+    /// The item that the worker runs, by a look that may be out of date at once.
+    pub(crate) fn running(&self) -> Option<Running> {
+        let mut ledger = self.ledger.lock();
+        if ledger.corrupt.is_some() {
+            return None;
+        }
+        for entry in &mut ledger.entries {
+            let word = Word::load(self.word(entry));
+            let told = self.outcome(outcome::area(entry.slot()) + outcome::BEGUN).load(Ordering::Relaxed);
+            if let Some(running) = entry.running(word, told) {
+                return Some(running);
+            }
+            if !word.is_over() {
+                return None;
+            }
+        }
+        None
+    }
+
+    /// The shortest time limit of items that nobody has begun.
+    pub(crate) fn shortest_timeout(&self) -> Option<Duration> {
+        let ledger = self.ledger.lock();
+        let unclaimed = ledger.entries.iter().filter(|entry| self.look(entry).next() < entry.end);
+        unclaimed.filter_map(|entry| entry.terms.as_ref()?.timeout).min()
+    }
+
+    /// Tells the worker that the running item of a frame is to end, for whoever asks there.
+    pub(crate) fn cancel(&self, ticket: Ticket) {
+        let ledger = self.ledger.lock();
+        if let Some(entry) = ledger.index(ticket).and_then(|index| ledger.entries.get(index)) {
+            let header = request::slot(entry.slot());
+            self.request(header + request::CANCELLED).store(ticket.0 + 1, Ordering::Relaxed);
+        }
+    }
+
     pub(crate) fn outstanding(&self) -> usize {
         self.ledger.lock().live
     }
@@ -218,12 +255,12 @@ impl<S: ParentSide> ParentEnd<S> {
     }
 
     fn freeze(&self, frame: Frame) -> Result<Frame, Refused> {
-        let Frame { owner, payload, window } = frame;
+        let Frame { owner, payload, window, terms } = frame;
         let size = payload.len() as u64;
         match self.side.freeze(payload) {
-            Ok(payload) => Ok(Frame { owner, payload, window }),
+            Ok(payload) => Ok(Frame { owner, payload, window, terms }),
             Err((payload, errno)) => {
-                let frame = Frame { owner, payload, window };
+                let frame = Frame { owner, payload, window, terms };
                 Err(Refused { frame, why: RefusedWhy::NoMemory { size, errno } })
             }
         }
@@ -245,10 +282,13 @@ impl<S: ParentSide> ParentEnd<S> {
             Err(why) => return Err(Refused { frame, why }),
         };
         let set = |field: usize, value: u64| self.request(header + field).store(value, Ordering::Relaxed);
-        set(request::KIND, place.kind);
+        let Written { attempt, timeout, deadline } = Written::of(frame.terms.as_deref());
+        set(request::KIND, place.kind | u64::from(attempt) << 32);
         set(request::PLACE, place.at);
         set(request::LEN, frame.payload.len() as u64);
         set(request::FIRST, frame.window.start.into());
+        set(request::TIMEOUT, timeout);
+        set(request::DEADLINE, deadline);
         let ready = Word::ready(lap_of(sequence), frame.items());
         let ticket = ledger.enter(frame, place.block);
         let word = self.memory.outcome.word(outcome::word(slot));

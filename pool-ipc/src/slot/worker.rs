@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Instant;
 
 use super::arena::{Arena, Block};
 use super::layout::{ARENA_MAX, SLOTS, outcome, request};
@@ -12,7 +13,9 @@ use super::parent::Memory;
 use super::record::{MAX_POINTER, Record};
 use super::word::{self, Word};
 use crate::backend::Job;
+use crate::clock;
 use crate::frame::Body;
+use crate::terms::{Assignment, Written};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// The most that is set aside for the outcomes of one frame of several items.
@@ -87,13 +90,20 @@ pub(crate) struct WorkerEnd<S> {
     arena: Arena,
     /// What the outcomes of each slot occupy, until the parent has taken them.
     held: Vec<Vec<Block>>,
+    assignment: Arc<SlotAssignment>,
 }
 
 impl<S: WorkerSide> WorkerEnd<S> {
     pub(crate) fn new(memory: Arc<Memory>, closing: Arc<Closing>, side: S) -> Self {
         let arena = Arena::new(outcome::ARENA as u64..outcome::SIZE as u64);
         let held = std::iter::repeat_with(Vec::new).take(SLOTS).collect();
-        Self { memory, closing, side, sequence: 0, arena, held }
+        let assignment = Arc::new(SlotAssignment { memory: Arc::clone(&memory), current: AtomicU64::new(0) });
+        Self { memory, closing, side, sequence: 0, arena, held, assignment }
+    }
+
+    /// What there is to know of the item that runs.
+    pub(crate) fn assignment(&self) -> Arc<dyn Assignment> {
+        Arc::<SlotAssignment>::clone(&self.assignment)
     }
 
     #[cfg_attr(
@@ -108,6 +118,7 @@ impl<S: WorkerSide> WorkerEnd<S> {
     pub(crate) fn serve(&mut self, work: &mut dyn FnMut(&mut dyn Job)) {
         while self.await_frame() {
             self.release(self.slot());
+            self.assignment.current.store(self.sequence + 1, Ordering::Relaxed);
             let mut job = SlotJob::new(self);
             match job.open() {
                 Opened::Ready => work(&mut job),
@@ -116,6 +127,7 @@ impl<S: WorkerSide> WorkerEnd<S> {
                 Opened::Gone => return,
             }
             job.leave();
+            self.assignment.current.store(0, Ordering::Relaxed);
             self.sequence += 1;
         }
     }
@@ -182,6 +194,47 @@ impl<S: WorkerSide> WorkerEnd<S> {
     }
 }
 
+/// What the parent wrote of the frame that is run, read when somebody asks.
+struct SlotAssignment {
+    memory: Arc<Memory>,
+    /// The frame's sequence number plus 1; 0 between frames.
+    current: AtomicU64,
+}
+
+impl SlotAssignment {
+    fn sequence(&self) -> Option<u64> {
+        self.current.load(Ordering::Relaxed).checked_sub(1)
+    }
+
+    fn field(&self, sequence: u64, field: usize) -> u64 {
+        let header = request::slot((sequence % SLOTS as u64) as usize);
+        self.memory.request.word(header + field).load(Ordering::Relaxed)
+    }
+
+    fn terms(&self, sequence: u64) -> Written {
+        let field = |field: usize| self.field(sequence, field);
+        let attempt = (field(request::KIND) >> 32) as u32;
+        Written { attempt, timeout: field(request::TIMEOUT), deadline: field(request::DEADLINE) }
+    }
+}
+
+impl Assignment for SlotAssignment {
+    fn attempt(&self) -> u32 {
+        self.sequence().map_or(0, |sequence| self.terms(sequence).attempt)
+    }
+
+    fn stops_at(&self) -> Option<Instant> {
+        let sequence = self.sequence()?;
+        let area = outcome::area((sequence % SLOTS as u64) as usize);
+        let begun = self.memory.outcome.word(area + outcome::BEGUN).load(Ordering::Relaxed);
+        self.terms(sequence).stops_at(begun)
+    }
+
+    fn is_cancelled(&self) -> bool {
+        self.sequence().is_some_and(|sequence| self.field(sequence, request::CANCELLED) == sequence + 1)
+    }
+}
+
 /// One frame in the worker's hands.
 struct SlotJob<'a, S> {
     end: &'a mut WorkerEnd<S>,
@@ -195,6 +248,8 @@ struct SlotJob<'a, S> {
     hold: Hold,
     /// How many outcomes have memory of their own.
     large: usize,
+    /// Whether the parent wants to know when an item begins.
+    timed: bool,
     /// The record that is being made; kept for its memory.
     record: Vec<u8>,
 }
@@ -231,8 +286,8 @@ impl<'a, S: WorkerSide> SlotJob<'a, S> {
     fn new(end: &'a mut WorkerEnd<S>) -> Self {
         let memory = Arc::clone(&end.memory);
         let payload = Payload::Region { offset: 0, len: 0 };
-        let (stream, written, large, record) = (None, 0, 0, Vec::new());
-        Self { end, memory, payload, first: 0, items: 0, stream, written, hold: Hold::Fresh, large, record }
+        let (stream, written, large, timed, record) = (None, 0, 0, false, Vec::new());
+        Self { end, memory, payload, first: 0, items: 0, stream, written, hold: Hold::Fresh, large, timed, record }
     }
 
     fn open(&mut self) -> Opened {
@@ -241,14 +296,16 @@ impl<'a, S: WorkerSide> SlotJob<'a, S> {
         let field = |field: usize| memory.request.word(header + field).load(Ordering::Relaxed);
         self.items = Word::load(self.word()).end();
         self.first = field(request::FIRST) as u32;
-        let large = field(request::KIND) == request::KIND_LARGE;
+        self.timed = field(request::TIMEOUT) | field(request::DEADLINE) != 0;
+        let kind = field(request::KIND) & u64::from(u32::MAX);
+        let large = kind == request::KIND_LARGE;
         if self.items == 0 {
             // What was sent for it is taken off the channel, which would fill up otherwise.
             let gone = large && matches!(self.end.side.take_large(field(request::PLACE)), TakenLarge::Gone);
             return if gone { Opened::Gone } else { Opened::Recalled };
         }
         let (place, len) = (field(request::PLACE), field(request::LEN) as usize);
-        self.payload = match field(request::KIND) {
+        self.payload = match kind {
             request::KIND_INLINE => Payload::Region { offset: header + request::HEADER, len },
             request::KIND_ARENA => Payload::Region { offset: place as usize, len },
             _ => match self.end.side.take_large(place) {
@@ -370,6 +427,11 @@ impl<S: WorkerSide> Job for SlotJob<'_, S> {
         if full || self.large >= LARGE_A_FRAME {
             word::decline(self.word(), self.lap());
             return None;
+        }
+        if self.timed {
+            // Before the claim: who sees the item claimed does not see the beginning of the one before.
+            let area = outcome::area(self.end.slot());
+            self.memory.outcome.word(area + outcome::BEGUN).store(clock::ticks(), Ordering::Relaxed);
         }
         let item = word::claim(self.word(), self.lap())?;
         self.hold = Hold::Claimed;

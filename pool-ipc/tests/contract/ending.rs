@@ -23,7 +23,10 @@ pub(crate) fn contract_05_finished_items_are_delivered_the_claimed_one_blamed_th
     for (first, at, size) in [(0, 4, 10), (0, 0, 10), (100, 109, 10), (0, 0, 300_000), (7, 10, 5000)] {
         let link = rig.start();
         let payload = request(&format!("die-at {at} by-kill"), &vec![2; size]);
-        post(&link, Frame { owner: Arc::new(1u64), payload: payload.clone().into(), window: first..first + 10 });
+        post(
+            &link,
+            Frame { owner: Arc::new(1u64), payload: payload.clone().into(), window: first..first + 10, terms: None },
+        );
         let Story { delivered, declined, mut end } = rig.story(&link);
         let expected: Vec<_> = (first..at).map(|item| echo(1, item, &vec![2; size])).collect();
         assert_eq!(delivered, expected);

@@ -17,6 +17,7 @@ mod rig;
 mod script;
 mod sending;
 mod starting;
+mod terms;
 mod waiting;
 
 /// What a backend says of itself that it can.
@@ -122,6 +123,11 @@ claims! {
     recalling::contract_04_half_of_the_tail_is_recalled_oldest_first needs recall;
     recalling::contract_04_recall_races_with_claims_and_each_item_has_one_owner needs recall;
     recalling::contract_04_is_running_is_true_for_the_claimed_item_alone needs anything;
+    terms::contract_04_running_item_is_told_with_its_terms_and_its_beginning needs anything;
+    terms::contract_04_shortest_time_limit_is_that_of_what_nobody_has_begun needs anything;
+    terms::contract_04_far_end_is_told_the_terms_of_its_item needs anything;
+    terms::contract_04_cancelled_item_hears_of_it_and_the_next_does_not needs recall;
+    terms::contract_05_soft_stop_ends_an_item_that_minds_it_and_the_worker_of_one_that_does_not needs processes;
     ending::contract_05_finished_items_are_delivered_the_claimed_one_blamed_the_rest_handed_back needs anything;
     ending::contract_05_each_lost_frame_has_its_own_account needs recall;
     ending::contract_05_large_outcomes_of_a_killed_worker_are_delivered needs anything;

@@ -110,7 +110,7 @@ impl Model<'_> {
         self.requests.insert(owner, Request { data_sum: sum(&data), outcome_size });
         self.places.extend((first..first + items).map(|item| ((owner, item), Place::Here)));
         let payload = request(&format!("sum-and-fill {outcome_size}"), &data);
-        Frame { owner: Arc::new(owner), payload: payload.into(), window: first..first + items }
+        Frame { owner: Arc::new(owner), payload: payload.into(), window: first..first + items, terms: None }
     }
 
     fn size(&mut self) -> usize {

@@ -4,8 +4,9 @@
 //! worker threads. See [`act`] for the words.
 
 use std::io::Write;
+use std::time::Instant;
 
-use pool_ipc::{Entry, FarEnd, Job, MAX_SAID};
+use pool_ipc::{Assignment, Entry, FarEnd, Job, MAX_SAID};
 
 use crate::{attacks, gate, isolated};
 
@@ -53,12 +54,12 @@ pub(crate) fn script(mut far: Box<dyn FarEnd>) {
         ("tell-boot", _) => far.say(&boot).expect("the parent lives"),
         _ => {}
     }
-    let mut begun = 0;
-    far.serve(&mut |job| run(job, &mut begun));
+    let (mut begun, assignment) = (0, far.assignment());
+    far.serve(&mut |job| run(job, &mut begun, &*assignment));
 }
 
 /// One frame.
-fn run(job: &mut dyn Job, begun: &mut u32) {
+fn run(job: &mut dyn Job, begun: &mut u32, assignment: &dyn Assignment) {
     let mut at_most = u32::MAX;
     match words(job.request()).as_slice() {
         ["begin-at-most", number] => at_most = number.parse().expect("a number"),
@@ -74,13 +75,14 @@ fn run(job: &mut dyn Job, begun: &mut u32) {
     {
         let so_far = *begun;
         *begun += 1;
-        let outcome = act(item, job.request(), so_far);
+        let outcome = act(item, job.request(), so_far, assignment);
+        pool_ipc::forget_soft_stop();
         job.publish(&outcome);
     }
 }
 
 /// One item: does what the request's first line says, and gives the outcome.
-fn act(item: u32, request: &[u8], begun: u32) -> Vec<u8> {
+fn act(item: u32, request: &[u8], begun: u32, assignment: &dyn Assignment) -> Vec<u8> {
     match words(request).as_slice() {
         ["stop", gate] => gate::stop_at(gate, item),
         ["stop-at", at, gate] if *at == item.to_string() => gate::stop_at(gate, item),
@@ -89,6 +91,17 @@ fn act(item: u32, request: &[u8], begun: u32) -> Vec<u8> {
             die(how);
         }
         ["die-at", at, how] if *at == item.to_string() => die(how),
+        ["tell-terms"] => {
+            let left = assignment.stops_at().map(|stop| stop.saturating_duration_since(Instant::now()).as_secs());
+            return format!("{} {left:?}", assignment.attempt()).into_bytes();
+        }
+        ["until-cancelled", gate] => {
+            assert!(!pool_ipc::heed_soft_stop() && !assignment.is_cancelled());
+            gate::stop_at(gate, item);
+            while !assignment.is_cancelled() && !pool_ipc::heed_soft_stop() {
+                std::thread::yield_now();
+            }
+        }
         ["thread"] => return rustix::thread::gettid().as_raw_nonzero().get().to_le_bytes().to_vec(),
         // How many items this worker has begun before this one.
         ["begun"] => return begun.to_le_bytes().to_vec(),
