@@ -65,6 +65,7 @@
 //!
 //! The modules stand in the order in which they build on each other; each uses only those above it.
 
+mod sync;
 pub mod thread;
 
 mod error;
@@ -72,7 +73,6 @@ mod bytes;
 mod task;
 mod json;
 mod wire;
-mod sync;
 mod future;
 mod worker;
 pub mod process;

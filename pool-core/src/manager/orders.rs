@@ -5,8 +5,9 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use parking_lot::{Condvar, Mutex};
 use pool_ipc::{Link, LinkId};
+
+use crate::sync::plain::{Condvar, Mutex};
 
 /// What the feeder is told to do.
 pub(crate) enum Order {

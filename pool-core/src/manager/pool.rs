@@ -10,7 +10,7 @@ use std::sync::{Arc, OnceLock};
 use std::thread::ThreadId;
 use std::time::{Duration, Instant};
 
-use parking_lot::{Condvar, Mutex};
+use parking_lot::Mutex;
 use pool_ipc::{Frame, Hub, Link, LinkId, RefusedWhy, StartError, StartOrder};
 
 use crate::error::{Broken, NoMemory, SubmitError, TaskError};
@@ -20,6 +20,7 @@ use crate::manager::event::Event;
 use crate::manager::idle::Idle;
 use crate::manager::orders::Orders;
 use crate::manager::work::Work;
+use crate::sync::{Wakeup, plain};
 
 /// Makes the order for the next worker.
 pub(crate) type Recruiter = Box<dyn Fn() -> StartOrder + Send + Sync>;
@@ -41,8 +42,8 @@ pub(crate) struct Pool {
     manager: OnceLock<ThreadId>,
     /// All workers were to be killed; who cannot be killed is not waited for.
     given_up: AtomicBool,
-    ended: Mutex<bool>,
-    has_ended: Condvar,
+    ended: plain::Mutex<bool>,
+    has_ended: plain::Condvar,
     /// The process that made it. In a fork of that it is a shell.
     home: u64,
 }
@@ -86,8 +87,8 @@ impl Pool {
             broken: OnceLock::new(),
             manager: OnceLock::new(),
             given_up: AtomicBool::new(false),
-            ended: Mutex::new(false),
-            has_ended: Condvar::new(),
+            ended: plain::Mutex::new(false),
+            has_ended: plain::Condvar::new(),
             home: pool_ipc::fork_generation(),
         }
     }
@@ -259,8 +260,10 @@ impl Pool {
         while !*ended {
             match deadline {
                 None => self.has_ended.wait(&mut ended),
-                Some(deadline) if self.has_ended.wait_until(&mut ended, deadline).timed_out() => return *ended,
-                Some(_) => {}
+                Some(deadline) => match self.has_ended.wait_until(&mut ended, deadline) {
+                    Wakeup::Look => {}
+                    Wakeup::TooLate => return *ended,
+                },
             }
         }
         true
