@@ -93,7 +93,7 @@ pub use init::init;
 pub use json::Json;
 pub use pool_ipc::{Backend, ExitCause, Fault, FaultPlan, InProcess, IpcChannel, SharedMemory, StartError};
 pub use process::{Process, ProcessError, active_children, cpu_count, current_process, parent_process};
-pub use task::{Arguments, Initialized, Initializer, Task};
+pub use task::{Arguments, CapturesNothing, Initialized, Initializer, Task};
 
 /// The examples of the README, which run as doctests.
 #[cfg(doctest)]

@@ -11,6 +11,7 @@ mod gate;
 mod holdings;
 mod watchdog;
 
+mod awaited;
 mod bad_input;
 mod chaos;
 mod deadlock;
