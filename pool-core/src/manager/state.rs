@@ -11,7 +11,7 @@
 
 mod worker;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -72,7 +72,7 @@ pub(crate) struct Limits {
 pub(crate) struct State {
     limits: Limits,
     phase: Phase,
-    workers: HashMap<LinkId, Worker>,
+    workers: BTreeMap<LinkId, Worker>,
     /// Workers that the feeder was told to start and has not reported.
     starting: BTreeSet<LinkId>,
     next_link: u64,
@@ -95,7 +95,7 @@ impl State {
         Self {
             limits,
             phase: Phase::Open,
-            workers: HashMap::new(),
+            workers: BTreeMap::new(),
             starting: BTreeSet::new(),
             next_link: 0,
             early_deaths: 0,
