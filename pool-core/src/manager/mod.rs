@@ -8,10 +8,12 @@
 mod backlog;
 mod batch;
 mod event;
-mod feeder;
+pub(crate) mod feeder;
 mod idle;
 mod orders;
 mod pool;
+#[cfg(feature = "simulation")]
+mod simulated;
 mod state;
 mod threads;
 mod work;

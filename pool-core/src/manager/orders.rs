@@ -132,6 +132,18 @@ impl<M: Mind> Orders<M> {
         }
     }
 
+    /// Whether there is an order, for a feeder that is simulated.
+    #[cfg(feature = "simulation")]
+    pub(crate) fn has_order(&self) -> bool {
+        !self.state.lock().orders.is_empty()
+    }
+
+    /// The next order, if there is one, for a feeder that is simulated.
+    #[cfg(feature = "simulation")]
+    pub(crate) fn poll(&self) -> Option<Order> {
+        self.state.lock().orders.pop_front()
+    }
+
     /// The feeder gives the mind back after a turn.
     pub(crate) fn give_back(&self, mut mind: Box<M>) {
         let mut state = self.state.lock();
