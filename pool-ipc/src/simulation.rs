@@ -22,7 +22,7 @@ use crate::terms::Running;
 const ENOMEM: i32 = 12;
 
 /// How many memories a thread keeps for the next links.
-const KEPT: usize = 64;
+const KEPT: usize = 32;
 
 /// Makes the two ends of a link.
 pub fn link(id: LinkId) -> (Near, Far) {
@@ -42,7 +42,7 @@ thread_local! {
 
 fn take_memory() -> Arc<Memory> {
     let kept = MEMORIES.with_borrow_mut(|memories| {
-        let free = memories.iter().position(|memory| Arc::strong_count(memory) == 1)?;
+        let free = memories.iter().rposition(|memory| Arc::strong_count(memory) == 1)?;
         Some(memories.swap_remove(free))
     });
     let Some(memory) = kept else {
