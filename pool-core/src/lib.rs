@@ -79,6 +79,9 @@ pub mod process;
 mod init;
 mod manager;
 mod executor;
+#[cfg(feature = "simulation")]
+#[doc(hidden)]
+pub mod simulation;
 
 pub use bytes::Bytes;
 pub use error::{

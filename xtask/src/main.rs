@@ -11,6 +11,7 @@ mod demo;
 mod libtest;
 mod print;
 mod run;
+mod simulate;
 mod task;
 mod test;
 mod tidy;
@@ -21,7 +22,7 @@ use std::process::ExitCode;
 use task::{Task, TaskError};
 
 /// Every task, in the order of the help text.
-const TASKS: [Task; 5] = [demo::TASK, test::TASK, check::TASK, conformance::TASK, bench::TASK];
+const TASKS: [Task; 6] = [demo::TASK, test::TASK, check::TASK, conformance::TASK, simulate::TASK, bench::TASK];
 
 const USAGE: &str = "\
 usage: cargo xtask TASK [ARGS]
@@ -30,6 +31,7 @@ usage: cargo xtask TASK [ARGS]
   test [ARGS]         run every test, and count them
   check [--long]      formatting, lints, docs, tidy, models, tests, leaks
   conformance         which promised behaviour is proved, on which backend
+  simulate [ARGS]     random schedules of a simulated pool, each from a seed
   bench [ARGS]        run the benchmarks
   help [TASK]         this text, or a task's own
 

@@ -27,6 +27,7 @@ mod parent_death;
 mod programs;
 mod registry;
 mod shutdown;
+mod slow_callbacks;
 mod terminal;
 mod thread_workers;
 mod workers;

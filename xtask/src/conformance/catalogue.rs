@@ -262,7 +262,7 @@ pub(super) const ENTRIES: &[Entry] = &[
     absent(B, 10, "Ctrl-C ends, Ctrl-Z stops the program with its workers", HARDENING),
     proved(B, 11, "1000 pools leave fds, processes, threads as before"),
     proved(B, 12, "running() only while it runs; cancel() works until then"),
-    absent(B, 13, "a slow callback delays other callbacks only", HARDENING),
+    proved(B, 13, "a slow callback delays other callbacks only"),
     absent(B, 14, "a crash in a batch blames one item, re-runs the rest", HARDENING),
     absent(B, 15, "a time limit counts from the start of execution", LIMITS),
     absent(B, 16, "cancel of a running task, worker replaced", LIMITS),
