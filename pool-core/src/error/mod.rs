@@ -10,4 +10,6 @@ mod task;
 pub use self::pool::{Broken, PoolError, StartFailure, SubmitError};
 pub use self::remote::RemoteError;
 pub(crate) use self::task::refused;
-pub use self::task::{CodecError, Coded, NoMemory, NotFound, Panic, TaskError, TimedOut, WaitTimedOut, WorkerDied};
+pub use self::task::{
+    CodecError, Coded, Killed, NoMemory, NotFound, Panic, TaskError, TimeLimit, TimedOut, WaitTimedOut, WorkerDied,
+};

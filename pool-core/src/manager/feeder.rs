@@ -13,7 +13,7 @@ use crate::error::{Broken, StartFailure, TaskError, refused};
 use crate::future::{Posting, panic_text};
 use crate::manager::event::Event;
 use crate::manager::orders::Order;
-use crate::manager::pool::Pool;
+use crate::manager::pool::{Pool, has_timeout};
 use crate::manager::work::Work;
 
 /// Does what the manager ordered.
@@ -41,8 +41,10 @@ fn start(pool: &Pool, id: LinkId) {
 }
 
 fn feed(pool: &Pool, link: &Arc<dyn Link>, frames: usize) {
+    let mut limited = false;
     for left in (0..frames).rev() {
         let Some(frame) = pool.backlog.pop() else { break };
+        limited |= has_timeout(&frame);
         let (work, window) = (Work::of(&frame.owner), frame.window.clone());
         let posting = catch_unwind(AssertUnwindSafe(|| work.post(frame, link)));
         match posting {
@@ -66,6 +68,9 @@ fn feed(pool: &Pool, link: &Arc<dyn Link>, frames: usize) {
         }
     }
     pool.tell(Event::Fed(link.id()));
+    if limited {
+        pool.tell(Event::Limited(link.id()));
+    }
 }
 
 fn fail(pool: &Pool, work: &Work, window: Range<u32>, error: &TaskError) {

@@ -11,7 +11,7 @@ use std::thread::ThreadId;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
-use pool_ipc::{Frame, Hub, Link, LinkId, RefusedWhy, StartError, StartOrder};
+use pool_ipc::{Frame, Hub, Link, LinkId, Owner, RefusedWhy, StartError, StartOrder};
 
 use crate::error::{Broken, NoMemory, SubmitError, TaskError};
 use crate::future::{Callback, Desk, Posting, run_callback};
@@ -20,6 +20,9 @@ use crate::manager::backlog::Backlog;
 use crate::manager::event::Event;
 use crate::manager::idle::Idle;
 use crate::manager::orders::Orders;
+use crate::manager::sentence::Why;
+use crate::manager::stopping::Stop;
+use crate::manager::time_limits::TimeLimits;
 use crate::manager::work::Work;
 use crate::sync::{Wakeup, plain};
 
@@ -32,6 +35,8 @@ pub(crate) struct Pool {
     pub(crate) backlog: Backlog,
     pub(crate) orders: Orders<Manager>,
     recruiter: Recruiter,
+    /// What a submit does not say itself.
+    time_limits: TimeLimits,
     pub(crate) idle: Idle,
     /// All links that have not ended, for whoever needs one by name.
     links: Mutex<BTreeMap<LinkId, Arc<dyn Link>>>,
@@ -58,6 +63,7 @@ pub(crate) struct Inbox {
     pub(crate) events: Vec<Event>,
     pub(crate) callbacks: Vec<Callback>,
     pub(crate) demands: Vec<Demand>,
+    pub(crate) stops: Vec<Stop>,
 }
 
 /// What the owner of a pool asks for, beyond [`Event::ShutDown`].
@@ -80,12 +86,13 @@ const FINISHED: u8 = 3;
 const GONE: u8 = 4;
 
 impl Pool {
-    pub(crate) fn new(hub: Arc<dyn Hub>, recruiter: Recruiter) -> Self {
+    pub(crate) fn new(hub: Arc<dyn Hub>, recruiter: Recruiter, time_limits: TimeLimits) -> Self {
         Self {
             hub,
             backlog: Backlog::default(),
             orders: Orders::default(),
             recruiter,
+            time_limits,
             idle: Idle::default(),
             links: Mutex::default(),
             inbox: Mutex::default(),
@@ -99,6 +106,11 @@ impl Pool {
             has_ended: plain::Condvar::new(),
             home: pool_ipc::fork_generation(),
         }
+    }
+
+    /// The limits of tasks whose submit says nothing.
+    pub(crate) fn time_limits(&self) -> TimeLimits {
+        self.time_limits
     }
 
     /// Whether tasks are taken.
@@ -138,11 +150,16 @@ impl Pool {
             return Ok(Some(frame));
         }
         let Some(link) = self.idle.take() else { return Ok(Some(frame)) };
-        let work = Work::of(&frame.owner);
+        let (work, limited) = (Work::of(&frame.owner), has_timeout(&frame));
         let posting = work.post(frame, &link);
         self.idle.taken(link.id());
         match posting {
-            Posting::Posted => Ok(None),
+            Posting::Posted => {
+                if limited {
+                    self.tell(Event::Limited(link.id()));
+                }
+                Ok(None)
+            }
             Posting::Cancelled => {
                 self.tell(Event::Withdrawn(link.id()));
                 Ok(None)
@@ -190,6 +207,12 @@ impl Pool {
 
     pub(crate) fn demand(&self, demand: Demand) {
         self.inbox.lock().demands.push(demand);
+        self.wake();
+    }
+
+    /// Has a task stopped, now or later.
+    pub(crate) fn stop(&self, stop: Stop) {
+        self.inbox.lock().stops.push(stop);
         self.wake();
     }
 
@@ -301,6 +324,11 @@ impl Pool {
     }
 }
 
+/// Whether the manager has to look when the frame's items begin.
+pub(crate) fn has_timeout(frame: &Frame) -> bool {
+    frame.terms.as_ref().is_some_and(|terms| terms.timeout.is_some())
+}
+
 impl Desk for Pool {
     fn run_soon(&self, callbacks: Vec<Callback>) -> Result<(), Vec<Callback>> {
         if callbacks.is_empty() {
@@ -325,8 +353,12 @@ impl Desk for Pool {
         self.home != pool_ipc::fork_generation()
     }
 
-    fn recalled(&self, link: LinkId, _frame: Frame) {
+    fn recalled(&self, link: LinkId) {
         self.tell(Event::Recalled(link));
+    }
+
+    fn kill(&self, owner: Owner) {
+        self.stop(Stop { owner: Arc::downgrade(&owner), why: Why::Killed, at: None });
     }
 }
 

@@ -9,6 +9,7 @@
 //! 4. Who never said hello is counted, and after a few of those in a row without any worker the pool is broken, instead of
 //!    starting processes for ever.
 
+mod ladder;
 mod worker;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -56,6 +57,10 @@ enum Timer {
     Retry,
     /// Frames that wait behind another one may have waited long enough.
     Patience,
+    /// A task may have run for as long as it may.
+    Limit,
+    /// A worker was asked to end and has had its time.
+    Kill,
 }
 
 /// The limits that the builder sets.
@@ -66,6 +71,10 @@ pub(crate) struct Limits {
     pub(crate) frames_a_link: usize,
     /// How long a worker may take to say hello.
     pub(crate) hello: Duration,
+    /// How long a worker that was asked to end may take to.
+    pub(crate) stop_grace: Duration,
+    /// Workers are processes, which can be ended.
+    pub(crate) processes: bool,
 }
 
 /// The manager's mind.
@@ -118,6 +127,11 @@ impl State {
         self.phase == Phase::Finished
     }
 
+    /// Whether workers can be ended.
+    pub(crate) fn has_processes(&self) -> bool {
+        self.limits.processes
+    }
+
     /// Whether a worker was reported as started and has not ended.
     pub(crate) fn knows(&self, link: LinkId) -> bool {
         self.workers.contains_key(&link)
@@ -150,6 +164,10 @@ impl State {
             }
             Event::Stolen { thief, frames: 0 } => self.rest(thief, view, actions),
             Event::Stolen { thief, .. } => self.employ(thief, view, actions),
+            Event::Limited(link) => actions.push(Action::Look(link)),
+            Event::Clocked { link, due } => self.clocked(link, due, actions),
+            Event::Condemned(link) => self.condemned(link, actions),
+            Event::Cornered { link, holds } => self.cornered(link, holds, view, actions),
             Event::Ended { link, pid, cause } => self.ended(link, pid, cause, view, actions),
             Event::ShutDown if self.phase == Phase::Open => self.phase = Phase::Draining,
             Event::ShutDown => {}
@@ -332,8 +350,8 @@ impl State {
                 self.retry_later(link, view);
             }
         }
-        // A worker that did its work and was lost is replaced at once, so that the next submit finds one.
-        if self.phase == Phase::Open && worker.stage == Stage::Ready && worker.served {
+        // A worker that did its work and was lost, or was stopped, is replaced at once, so that the next submit finds one.
+        if self.phase == Phase::Open && (worker.stage == Stage::Ready && worker.served || worker.condemned) {
             self.start(actions);
         } else {
             self.start_on_demand(view, actions);
@@ -378,6 +396,8 @@ impl State {
                     actions.push(Action::Kill(link));
                 }
                 Timer::Hello | Timer::Retry => {}
+                Timer::Limit => self.look_is_due(link, deadline, actions),
+                Timer::Kill => actions.push(Action::Kill(link)),
                 Timer::Patience if worker.outstanding <= 1 => worker.timed = false,
                 Timer::Patience => {
                     let patience_ends = *worker.since.get_or_insert(view.now) + PATIENCE;

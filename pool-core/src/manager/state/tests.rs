@@ -3,8 +3,11 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use super::*;
+use crate::manager::event::Due;
 
-const LIMITS: Limits = Limits { max_workers: 2, frames_a_link: 64, hello: Duration::from_secs(30) };
+const GRACE: Duration = Duration::from_secs(1);
+const LIMITS: Limits =
+    Limits { max_workers: 2, frames_a_link: 64, hello: Duration::from_secs(30), stop_grace: GRACE, processes: true };
 
 /// A state, a clock that stands still unless it is moved, and what was said to do.
 struct Desk {
@@ -72,6 +75,52 @@ fn worker_that_comes_up_without_a_frame_is_waited_for() {
 fn idle_worker_that_dies_is_replaced_before_anybody_submits() {
     let mut desk = Desk::with_idle_worker();
     assert_eq!(desk.step(ended(LINK), 0, 0), [Action::Start(OTHER)]);
+}
+
+/// A worker that runs a task with a time limit, seen as due now.
+fn with_late_worker() -> Desk {
+    let mut desk = Desk::with_idle_worker();
+    assert_eq!(desk.step(Event::Limited(LINK), 0, 1), [Action::Look(LINK)]);
+    let due = desk.now + GRACE;
+    assert_eq!(desk.step(Event::Clocked { link: LINK, due: Due::At(due) }, 0, 1), []);
+    assert_eq!(desk.state.deadline(), Some(due));
+    desk.now = due;
+    assert_eq!(desk.step(Event::Tick, 0, 1), [Action::Look(LINK)]);
+    assert_eq!(desk.step(Event::Clocked { link: LINK, due: Due::Now }, 0, 1), [Action::Corner(LINK)]);
+    desk
+}
+
+#[test]
+fn task_past_its_limit_is_asked_to_end_and_killed_after_the_grace() {
+    let mut desk = with_late_worker();
+    assert_eq!(desk.step(Event::Cornered { link: LINK, holds: true }, 0, 1), [Action::Soften(LINK)]);
+    assert_eq!(desk.step(Event::Condemned(LINK), 0, 1), [], "it is being stopped");
+    desk.now += GRACE;
+    assert_eq!(desk.step(Event::Tick, 0, 1), [Action::Kill(LINK)]);
+    assert_eq!(desk.step(ended(LINK), 0, 0), [Action::Start(OTHER)]);
+}
+
+#[test]
+fn task_that_is_over_when_its_link_is_cornered_is_not_signalled() {
+    let mut desk = with_late_worker();
+    assert_eq!(desk.step(Event::Cornered { link: LINK, holds: false }, 0, 1), []);
+    assert_eq!(desk.step(Event::Progress { link: LINK, count: 1 }, 1, 0), [], "it is closed");
+    assert_eq!(desk.step(exited(LINK), 0, 0), [Action::Start(OTHER)]);
+    desk.now += GRACE;
+    assert_eq!(desk.step(Event::Tick, 0, 0), []);
+}
+
+#[test]
+fn look_that_was_overtaken_by_an_earlier_one_is_not_made() {
+    let mut desk = Desk::with_idle_worker();
+    let (soon, later) = (desk.now + GRACE, desk.now + 2 * GRACE);
+    for at in [later, soon, later] {
+        assert_eq!(desk.step(Event::Clocked { link: LINK, due: Due::At(at) }, 0, 1), []);
+    }
+    desk.now = soon;
+    assert_eq!(desk.step(Event::Tick, 0, 1), [Action::Look(LINK)]);
+    desk.now = later;
+    assert_eq!(desk.step(Event::Tick, 0, 1), []);
 }
 
 #[test]
@@ -273,6 +322,8 @@ impl Model {
                 self.orders.push_back(Action::Feed { link, frames });
             }
             Action::Offer(link) => self.idle.push(link),
+            // Nothing has a time limit here: what is stopped is the simulation's matter.
+            Action::Look(_) | Action::Corner(_) | Action::Soften(_) => unreachable!("{action:?}"),
             Action::Steal { thief } => {
                 let spare = |worker: &ModelWorker| worker.held.saturating_sub(usize::from(worker.hello));
                 let others = self.workers.iter_mut().filter(|(link, _)| **link != thief);

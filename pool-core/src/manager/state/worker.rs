@@ -31,6 +31,10 @@ pub(super) struct Worker {
     pub(super) timed: bool,
     /// Whether it has finished a task.
     pub(super) served: bool,
+    /// When its limits are looked at next.
+    pub(super) look_at: Option<Instant>,
+    /// What it runs is being stopped.
+    pub(super) condemned: bool,
     /// It said hello.
     pub(super) greeted: bool,
     /// It was killed because it did not say hello.
@@ -49,6 +53,8 @@ impl Worker {
             pace: None,
             timed: false,
             served: false,
+            look_at: None,
+            condemned: false,
             greeted: false,
             too_late: false,
         }
