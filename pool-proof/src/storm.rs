@@ -57,7 +57,8 @@ impl Storm {
     pub(crate) fn start(forecast: Forecast) -> Self {
         let over = Arc::new(AtomicBool::new(false));
         let seen = Arc::clone(&over);
-        let mut sky = Sky { forecast, children: Vec::new(), stopped: Vec::new(), doomed: Vec::new(), shots: Shots::default() };
+        let mut sky =
+            Sky { forecast, children: Vec::new(), stopped: Vec::new(), doomed: Vec::new(), shots: Shots::default() };
         let thread = thread::spawn(move || {
             sky.rage(&seen);
             sky.calm_down();

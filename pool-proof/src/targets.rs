@@ -33,6 +33,11 @@ impl Target {
         let _gone = pidfd_send_signal(&self.pidfd, signal);
     }
 
+    /// Ends it.
+    pub(crate) fn kill(&self) {
+        self.send(Signal::KILL);
+    }
+
     /// Whether it has ended, reaped or not.
     pub(crate) fn has_ended(&self) -> bool {
         let mut fds = [PollFd::new(&self.pidfd, PollFlags::IN)];

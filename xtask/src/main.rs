@@ -10,6 +10,7 @@ mod conformance;
 mod demo;
 mod libtest;
 mod print;
+mod proof;
 mod run;
 mod task;
 mod test;
@@ -21,7 +22,8 @@ use std::process::ExitCode;
 use task::{Task, TaskError};
 
 /// Every task, in the order of the help text.
-const TASKS: [Task; 5] = [demo::TASK, test::TASK, check::TASK, conformance::TASK, bench::TASK];
+const TASKS: [Task; 7] =
+    [demo::TASK, test::TASK, check::TASK, conformance::TASK, proof::CHAOS, proof::PARENT_KILL, bench::TASK];
 
 const USAGE: &str = "\
 usage: cargo xtask TASK [ARGS]
@@ -30,6 +32,8 @@ usage: cargo xtask TASK [ARGS]
   test [ARGS]         run every test, and count them
   check [--long]      formatting, lints, docs, tidy, models, tests, leaks
   conformance         which promised behaviour is proved, on which backend
+  chaos [ARGS]        signals at random workers under load; no promise may break
+  parent-kill [ARGS]  programs with a busy pool are killed; nothing may be left
   bench [ARGS]        run the benchmarks
   help [TASK]         this text, or a task's own
 

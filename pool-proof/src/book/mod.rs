@@ -16,8 +16,8 @@ mod tally;
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-pub(crate) use self::account::{Cancel, Death, End};
 use self::account::{Account, Came, Execution};
+pub(crate) use self::account::{Cancel, Death, End};
 pub(crate) use self::tally::Tally;
 use crate::findings::Findings;
 use crate::ledger::{Deed, Record, Worker};

@@ -56,7 +56,8 @@ impl Plan {
 /// Does it; the exit code says whether a promise was broken.
 pub(crate) fn run(plan: &Plan) -> ExitCode {
     println!("chaos: seed {}, {} s, {} workers", plan.seed, plan.length.as_secs(), plan.workers);
-    let (findings, progress, stage) = (Arc::new(Findings::new()), Arc::new(Progress::new()), Arc::new(Stage::default()));
+    let (findings, progress, stage) =
+        (Arc::new(Findings::new()), Arc::new(Progress::new()), Arc::new(Stage::default()));
     let on_stage = Arc::clone(&stage);
     let watchdog = Watchdog::new(Arc::clone(&progress), move || on_stage.describe());
     warm_up();

@@ -48,9 +48,7 @@ impl Load {
         let players = PLAYERS.into_iter().zip(1..).map(|(play, number)| {
             let player = Player { pool: Arc::clone(pool), book: Arc::clone(book), room: Arc::clone(&room) };
             let (mut random, over) = (Random::new(seed, number), Arc::clone(&over));
-            thread::spawn(move || {
-                while !over.load(Ordering::SeqCst) && play(&player, &mut random).is_continue() {}
-            })
+            thread::spawn(move || while !over.load(Ordering::SeqCst) && play(&player, &mut random).is_continue() {})
         });
         let players = players.collect();
         Self { over, players, room }

@@ -51,11 +51,7 @@ enum Kind {
 
 /// One turn: a few tasks of one kind.
 pub(super) fn play(player: &Player, random: &mut Random) -> ControlFlow<()> {
-    let desk = Desk {
-        handle: player.pool.handle(),
-        book: Arc::clone(&player.book),
-        room: Arc::clone(&player.room),
-    };
+    let desk = Desk { handle: player.pool.handle(), book: Arc::clone(&player.book), room: Arc::clone(&player.room) };
     let kind = pick(random);
     let tasks = if matches!(kind, Kind::Tiny) { 1 + random.below(30) } else { 1 };
     for _ in 0..tasks {
