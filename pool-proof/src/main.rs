@@ -14,6 +14,7 @@ mod load;
 mod parent_kill;
 mod processes;
 mod random;
+mod readiness;
 mod storm;
 mod targets;
 mod tasks;

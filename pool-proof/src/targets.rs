@@ -3,12 +3,13 @@
 //! Keeps true: a target is held by its pidfd. It was opened first; then the process was seen to be one of ours; then it
 //! was seen to be alive still, so that it is the very process that was looked at, whatever becomes of its number.
 
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::Duration;
 
-use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use crate::processes;
+use crate::readiness::is_readable;
 
 /// A process that may be signalled.
 #[derive(Debug)]
@@ -40,8 +41,12 @@ impl Target {
 
     /// Whether it has ended, reaped or not.
     pub(crate) fn has_ended(&self) -> bool {
-        let mut fds = [PollFd::new(&self.pidfd, PollFlags::IN)];
-        rustix::io::retry_on_intr(|| rustix::event::poll(&mut fds, Some(&Timespec::default()))) != Ok(0)
+        self.wait(Duration::ZERO)
+    }
+
+    /// Whether it ends within this time.
+    pub(crate) fn wait(&self, limit: Duration) -> bool {
+        is_readable(self.pidfd.as_fd(), limit)
     }
 
     fn find(pid: u32, is_ours: impl FnOnce(u32) -> bool) -> Option<Self> {

@@ -22,8 +22,8 @@ use crate::random::Random;
 /// What a player does in one turn; it breaks off when the pool takes nothing any more.
 type Play = fn(&Player, &mut Random) -> ControlFlow<()>;
 
-/// Who plays. Two of the first kind, since it is the one with the most to meet by chance.
-const PLAYERS: [Play; 4] = [singles::play, singles::play, batches::play, large::play];
+/// Who plays: two of those that have the most to meet by chance.
+const PLAYERS: [Play; 5] = [singles::play, singles::play, batches::play, batches::play, large::play];
 
 /// Load that goes on.
 #[derive(Debug)]

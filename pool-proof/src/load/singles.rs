@@ -49,11 +49,15 @@ enum Kind {
     WaitsForChild,
 }
 
-/// One turn: a few tasks of one kind.
+/// One turn: a few tasks of one kind, or for tiny ones a burst.
 pub(super) fn play(player: &Player, random: &mut Random) -> ControlFlow<()> {
     let desk = Desk { handle: player.pool.handle(), book: Arc::clone(&player.book), room: Arc::clone(&player.room) };
     let kind = pick(random);
-    let tasks = if matches!(kind, Kind::Tiny) { 1 + random.below(30) } else { 1 };
+    let tasks = match kind {
+        Kind::Tiny if random.one_in(8) => MOST_UNDER_WAY,
+        Kind::Tiny => 1 + random.index(8),
+        _ => 1,
+    };
     for _ in 0..tasks {
         player.room.enter_below(MOST_UNDER_WAY);
         let followers = if random.one_in(4) { 2 } else { 0 };

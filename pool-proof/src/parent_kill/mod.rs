@@ -7,6 +7,7 @@
 mod places;
 mod victim;
 
+use std::fmt;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -92,6 +93,8 @@ pub(crate) fn run(plan: &Plan) -> ExitCode {
 struct Death {
     /// How many processes there were when the victim was killed.
     processes: usize,
+    /// The time from the kill until the victim itself had ended, which is the system's doing.
+    own: Duration,
     /// The time from the kill until the last of them was gone.
     took: Duration,
 }
@@ -103,6 +106,8 @@ fn kill_one(number: u64, random: &mut Random, places: &Places, findings: &Findin
     let processes = processes::with_token(&token).len();
     let killed = Instant::now();
     victim.kill();
+    victim.wait_for_end(LIMIT);
+    let own = killed.elapsed();
     let let_go = victim.wait_until_all_let_go(LIMIT);
     let gone = let_go && reap_all(killed + LIMIT);
     let took = killed.elapsed();
@@ -115,7 +120,7 @@ fn kill_one(number: u64, random: &mut Random, places: &Places, findings: &Findin
     for leftover in places.leftovers() {
         findings.report(&format!("victim {number} left {leftover}"));
     }
-    Ok(Death { processes, took })
+    Ok(Death { processes, own, took })
 }
 
 /// Reaps the victim and whoever became a child of ours by its end. False: some do not end.
@@ -140,16 +145,34 @@ fn end_all() {
 }
 
 fn text(deaths: &[Death]) -> String {
-    let mut times: Vec<Duration> = deaths.iter().map(|death| death.took).collect();
-    let mut processes: Vec<usize> = deaths.iter().map(|death| death.processes).collect();
-    times.sort_unstable();
-    processes.sort_unstable();
-    let (Some(longest), Some(most)) = (times.last(), processes.last()) else { return "none of them well".to_owned() };
-    let over = times.iter().filter(|time| **time > GOAL).count();
+    let (Some(took), Some(own)) = (Times::of(deaths, |death| death.took), Times::of(deaths, |death| death.own)) else {
+        return "none of them well".to_owned();
+    };
+    let rest = Times::of(deaths, |death| death.took - death.own).map_or_else(String::new, |rest| rest.to_string());
+    let late = deaths.iter().filter(|death| death.took > GOAL).count();
+    let most = deaths.iter().map(|death| death.processes).max().unwrap_or(0);
     format!(
-        "everybody gone after {:.1?} (median), {longest:.1?} (longest), {over} later than {GOAL:?}; \
-         {} processes (median) to {most}",
-        times[times.len() / 2],
-        processes[processes.len() / 2],
+        "from the kill to the last process gone {took}, {late} later than {GOAL:?}; of that until the victim had ended \
+         {own}, and then {rest}; up to {most} processes"
     )
+}
+
+/// What is said of a figure that was taken several times.
+struct Times {
+    median: Duration,
+    longest: Duration,
+}
+
+impl Times {
+    fn of(deaths: &[Death], figure: impl Fn(&Death) -> Duration) -> Option<Self> {
+        let mut times: Vec<Duration> = deaths.iter().map(figure).collect();
+        times.sort_unstable();
+        Some(Self { median: *times.get(times.len() / 2)?, longest: *times.last()? })
+    }
+}
+
+impl fmt::Display for Times {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:.1?} (longest {:.1?})", self.median, self.longest)
+    }
 }

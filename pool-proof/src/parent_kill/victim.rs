@@ -2,18 +2,18 @@
 
 use std::fs::File;
 use std::io::Read;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use pool_core::ProcessPoolExecutor;
-use rustix::event::{PollFd, PollFlags, Timespec};
 
 use crate::book::Book;
 use crate::findings::Findings;
 use crate::load::Load;
+use crate::readiness::is_readable;
 use crate::targets::Target;
 use crate::watchdog::Progress;
 use crate::{tasks, tokens};
@@ -65,6 +65,11 @@ impl Victim {
         self.process.kill();
     }
 
+    /// Waits until it has ended, whoever else is left.
+    pub(super) fn wait_for_end(&self, limit: Duration) {
+        self.process.wait(limit);
+    }
+
     /// Waits until nobody holds the pipe any more. False: somebody does.
     pub(super) fn wait_until_all_let_go(mut self, limit: Duration) -> bool {
         let deadline = Instant::now() + limit;
@@ -99,11 +104,4 @@ pub(crate) fn be_the_victim(words: &[String]) -> Result<ExitCode, String> {
         let _ = pool.submit(tasks::leave_child, (book.open(),));
         std::thread::park_timeout(BETWEEN_CHILDREN);
     }
-}
-
-/// Whether there is something to be read, or the end, before the limit.
-fn is_readable(fd: BorrowedFd<'_>, limit: Duration) -> bool {
-    let mut fds = [PollFd::new(&fd, PollFlags::IN)];
-    let limit = Timespec::try_from(limit).expect("limits here are seconds");
-    rustix::io::retry_on_intr(|| rustix::event::poll(&mut fds, Some(&limit))) == Ok(1)
 }
