@@ -49,7 +49,6 @@ impl Victim {
         command.stdin(Stdio::null()).stdout(Stdio::from(OwnedFd::from(write)));
         #[expect(
             clippy::disallowed_methods,
-            clippy::zombie_processes,
             reason = "a victim is no worker; all children of \
                  this process are reaped together"
         )]
