@@ -108,6 +108,8 @@ impl Round {
     fn pool(&self, ledger: &Ledger, token: &str) -> Result<Arc<ProcessPoolExecutor>, String> {
         let builder = ProcessPoolExecutor::builder().max_workers(self.workers);
         let builder = builder.worker_env(ledger::VARIABLE, ledger.path()).worker_env(tokens::VARIABLE, token);
+        // A first backtrace takes a worker longer than it lives here.
+        let builder = builder.worker_env_remove("RUST_BACKTRACE");
         Ok(Arc::new(builder.build().map_err(|error| format!("no pool: {error}"))?))
     }
 

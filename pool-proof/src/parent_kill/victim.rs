@@ -45,6 +45,8 @@ impl Victim {
         let (read, write) = std::io::pipe().map_err(failed)?;
         let mut command = Command::new("/proc/self/exe");
         command.args([NAME, &seed.to_string()]).env(tokens::VARIABLE, token).env("TMPDIR", temporary);
+        // A first backtrace takes longer than a victim lives.
+        command.env_remove("RUST_BACKTRACE");
         // Its stdout is everybody's who works for it.
         command.stdin(Stdio::null()).stdout(Stdio::from(OwnedFd::from(write)));
         #[expect(
