@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use crate::findings::Findings;
 use crate::holdings::{Holdings, resident_bytes};
 use crate::processes;
+use crate::targets::Target;
 
 /// How long things may take to be as before.
 const LIMIT: Duration = Duration::from_secs(20);
@@ -40,6 +41,9 @@ impl Baseline {
     pub(super) fn compare(&self, token: &str, findings: &Findings) {
         if let Err(left) = wait_for(|| none_left(token)) {
             findings.report(&format!("processes are left: {left}"));
+            // Lest they stay for ever, now that this is known.
+            let left = processes::with_token(token).into_iter().filter_map(|pid| Target::of_run(pid, token));
+            left.for_each(|target| target.kill());
         }
         if let Err(now) = wait_for(|| self.same_holdings()) {
             findings.report(&format!("what this process has is not as before: {now:#?}, before: {:#?}", self.holdings));

@@ -7,6 +7,7 @@
 mod places;
 mod victim;
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -21,6 +22,7 @@ use crate::arguments;
 use crate::findings::Findings;
 use crate::processes;
 use crate::random::Random;
+use crate::targets::Target;
 use crate::tokens;
 
 /// The latest moment of the kill, counted from the victim's start.
@@ -104,6 +106,7 @@ fn kill_one(number: u64, random: &mut Random, places: &Places, findings: &Findin
     let victim = Victim::start(&token, random.next(), places.temporary())?;
     std::thread::sleep(random.duration(LATEST_KILL));
     let processes = processes::with_token(&token).len();
+    let ended_by_itself = victim.has_ended();
     let killed = Instant::now();
     victim.kill();
     victim.wait_for_end(LIMIT);
@@ -113,9 +116,14 @@ fn kill_one(number: u64, random: &mut Random, places: &Places, findings: &Findin
     let took = killed.elapsed();
     let left = processes::with_token(&token);
     if !gone || !left.is_empty() {
-        let left: String = left.iter().chain(&processes::children()).map(|&pid| processes::describe(pid)).collect();
+        // Some have no environment any more, some are not our children yet.
+        let left: BTreeSet<u32> = left.into_iter().chain(processes::children()).collect();
+        let left: String = left.into_iter().map(processes::describe).collect();
         end_all();
         return Err(format!("somebody is left after {took:?}: {left}"));
+    }
+    if ended_by_itself {
+        return Err("it ended before it was killed".to_owned());
     }
     for leftover in places.leftovers() {
         findings.report(&format!("victim {number} left {leftover}"));
@@ -139,7 +147,7 @@ fn reap_all(deadline: Instant) -> bool {
 /// become that.
 fn end_all() {
     while !reap_all(Instant::now()) {
-        processes::children().into_iter().filter_map(crate::targets::Target::worker).for_each(|target| target.kill());
+        processes::children().into_iter().filter_map(Target::worker).for_each(|target| target.kill());
         std::thread::park_timeout(Duration::from_millis(1));
     }
 }

@@ -61,6 +61,11 @@ impl Victim {
         Ok(Self { process, pipe: File::from(OwnedFd::from(read)) })
     }
 
+    /// Whether it is no more.
+    pub(super) fn has_ended(&self) -> bool {
+        self.process.has_ended()
+    }
+
     /// Kills it.
     pub(super) fn kill(&self) {
         self.process.kill();
