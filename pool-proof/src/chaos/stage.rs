@@ -37,7 +37,8 @@ impl Stage {
         println!("at: {}", scene.doing);
         if let Some(book) = scene.book.upgrade() {
             println!("{:?}", book.tally());
-            println!("tasks without an end, some of them: {:#?}", book.open_tasks());
+            println!("tasks without an end, some of them:");
+            book.open_tasks().iter().for_each(|(task, account)| println!("  task {task}: {account}"));
         }
         let mut pids = vec![std::process::id()];
         if let Some(pool) = scene.pool.upgrade() {
