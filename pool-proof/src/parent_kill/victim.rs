@@ -16,7 +16,7 @@ use crate::load::Load;
 use crate::readiness::is_readable;
 use crate::targets::Target;
 use crate::watchdog::Progress;
-use crate::{tasks, tokens};
+use crate::{processes, tasks, tokens};
 
 /// What it is called in the arguments.
 pub(crate) const NAME: &str = "parent-kill-victim";
@@ -71,9 +71,14 @@ impl Victim {
         self.process.kill();
     }
 
-    /// Waits until it has ended, whoever else is left.
-    pub(super) fn wait_for_end(&self, limit: Duration) {
-        self.process.wait(limit);
+    /// Waits until it has ended, whoever else is left. False: it has not.
+    pub(super) fn wait_for_end(&self, limit: Duration) -> bool {
+        self.process.wait(limit)
+    }
+
+    /// What it does and waits for.
+    pub(super) fn describe(&self) -> String {
+        processes::describe(self.process.pid)
     }
 
     /// Waits until nobody holds the pipe any more. False: somebody does.
