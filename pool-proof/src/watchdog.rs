@@ -45,7 +45,9 @@ impl Watchdog {
     /// Watches the progress. `describe` prints what hangs.
     pub(crate) fn new(progress: Arc<Progress>, describe: impl Fn() + Send + 'static) -> Self {
         let (alive, dropped) = mpsc::channel();
+        let (awake, woken) = mpsc::channel();
         let watch = move || {
+            let _ = awake.send(());
             let mut seen = progress.count();
             while dropped.recv_timeout(LIMIT) == Err(mpsc::RecvTimeoutError::Timeout) {
                 if progress.count() == seen {
@@ -56,7 +58,10 @@ impl Watchdog {
                 seen = progress.count();
             }
         };
-        Self { alive: Some(alive), thread: Some(thread::spawn(watch)) }
+        let thread = thread::spawn(watch);
+        // A thread that has not begun does not have its name yet, which would be missed when threads are counted.
+        let _ = woken.recv();
+        Self { alive: Some(alive), thread: Some(thread) }
     }
 }
 
