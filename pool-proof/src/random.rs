@@ -39,6 +39,18 @@ impl Random {
         self.below(n) == 0
     }
 
+    /// The position of one of several, each of which has a share in the whole.
+    pub(crate) fn position<T>(&mut self, shares: &[(T, u64)]) -> usize {
+        let mut number = self.below(shares.iter().map(|(_, share)| share).sum());
+        for (position, (_, share)) in shares.iter().enumerate() {
+            match number.checked_sub(*share) {
+                Some(left) => number = left,
+                None => return position,
+            }
+        }
+        unreachable!("the number is below the sum of the shares")
+    }
+
     /// Some duration below `limit`, which is not 0.
     pub(crate) fn duration(&mut self, limit: Duration) -> Duration {
         Duration::from_nanos(self.below(u64::try_from(limit.as_nanos()).expect("limits here are seconds")))
@@ -65,6 +77,14 @@ mod tests {
         assert_eq!(numbers(1, 2), numbers(1, 2));
         assert_ne!(numbers(1, 2), numbers(1, 3));
         assert_ne!(numbers(1, 2), numbers(2, 2));
+    }
+
+    #[test]
+    fn each_of_several_comes_by_its_share() {
+        let mut random = Random::new(7, 0);
+        let mut counts = [0; 3];
+        (0..10_000).for_each(|_| counts[random.position(&[('a', 1), ('b', 0), ('c', 3)])] += 1);
+        assert!(counts[1] == 0 && (2300..2700).contains(&counts[0]), "{counts:?}");
     }
 
     #[test]

@@ -38,6 +38,7 @@ pub(crate) struct Shots {
     /// In the order of the table, those that end a stop not counted.
     by_signal: [u64; SIGNALS.len()],
     at_children: u64,
+    deadly_at_workers: u64,
 }
 
 /// What a storm needs to know.
@@ -79,7 +80,16 @@ impl Shots {
     pub(crate) fn plus(self, other: Self) -> Self {
         let mut by_signal = self.by_signal;
         by_signal.iter_mut().zip(other.by_signal).for_each(|(sum, more)| *sum += more);
-        Self { by_signal, at_children: self.at_children + other.at_children }
+        Self {
+            by_signal,
+            at_children: self.at_children + other.at_children,
+            deadly_at_workers: self.deadly_at_workers + other.deadly_at_workers,
+        }
+    }
+
+    /// How many workers may have ended by them.
+    pub(crate) fn deadly_at_workers(&self) -> u64 {
+        self.deadly_at_workers
     }
 
     /// How many, in words.
@@ -118,7 +128,7 @@ impl Sky {
             }
             let next_stop = self.stopped.iter().map(|&(until, _)| until).min();
             let wake = next_stop.map_or(next_shot, |until| until.min(next_shot));
-            thread_sleep_until(wake);
+            sleep_until(wake);
         }
     }
 
@@ -148,7 +158,7 @@ impl Sky {
         let at_child = !self.children.is_empty() && self.forecast.random.one_in(AT_CHILDREN);
         let target = if at_child { self.some_child() } else { self.some_worker() };
         let Some(target) = target else { return };
-        let position = self.pick_signal();
+        let position = self.forecast.random.position(&SIGNALS);
         let (signal, _) = SIGNALS[position];
         self.shots.by_signal[position] += 1;
         self.shots.at_children += u64::from(at_child);
@@ -156,7 +166,10 @@ impl Sky {
         target.send(signal);
         match signal {
             Signal::STOP => self.stopped.push((now + self.forecast.random.duration(LONGEST_STOP), target)),
-            Signal::KILL | Signal::ABORT => self.doomed.push(target),
+            Signal::KILL | Signal::ABORT => {
+                self.shots.deadly_at_workers += u64::from(!at_child);
+                self.doomed.push(target);
+            }
             _ => {}
         }
     }
@@ -175,18 +188,6 @@ impl Sky {
         Target::of_run(child.pid, &self.forecast.token)
     }
 
-    fn pick_signal(&mut self) -> usize {
-        let mut number = self.forecast.random.below(SIGNALS.iter().map(|(_, share)| share).sum());
-        let passed = |(_, share): &(Signal, u64)| match number.checked_sub(*share) {
-            Some(left) => {
-                number = left;
-                false
-            }
-            None => true,
-        };
-        SIGNALS.iter().position(passed).expect("the number is below the sum of the shares")
-    }
-
     fn let_go_on(&mut self, now: Instant) {
         for (_, target) in self.stopped.extract_if(.., |(until, _)| *until <= now) {
             target.send(Signal::CONT);
@@ -195,6 +196,6 @@ impl Sky {
 }
 
 /// Sleeps until then, or a little less.
-fn thread_sleep_until(then: Instant) {
+fn sleep_until(then: Instant) {
     std::thread::park_timeout(then.saturating_duration_since(Instant::now()));
 }

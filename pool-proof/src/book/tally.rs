@@ -35,6 +35,11 @@ impl Tally {
         Self { workers: workers as u64, ..self }
     }
 
+    /// How many workers ran tasks.
+    pub(crate) fn workers(&self) -> u64 {
+        self.workers
+    }
+
     /// Of both.
     pub(crate) fn plus(self, other: Self) -> Self {
         Self {

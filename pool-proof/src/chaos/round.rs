@@ -76,16 +76,10 @@ impl Round {
         self.rage(&pool, findings);
         let (mut ledger, shots) = match self.ending {
             Ending::Calm => {
-                stage.note("the storm is over, and the futures come to their ends");
+                stage.note("the load ends, and the futures come to their ends");
                 load.end();
                 let after = storm.end();
-                stage.note("the workers meet");
-                for _ in 0..MEETINGS {
-                    rendezvous::hold(&pool, &book, &token).unwrap_or_else(|error| findings.report(&error));
-                }
-                let last = Load::start(&pool, &book, !self.seed);
-                std::thread::sleep(LAST_LOAD);
-                self.shut_down(&pool, &book, last, stage);
+                self.end_calmly(&pool, &book, stage, &token).unwrap_or_else(|error| findings.report(&error));
                 after
             }
             Ending::UnderFire => {
@@ -100,6 +94,7 @@ impl Round {
         drop(ledger);
         let tally = book.audit();
         drop(book);
+        self.count_workers(&tally, &shots).unwrap_or_else(|error| findings.report(&error));
         baseline.compare(&token, findings);
         progress.step();
         Ok(Report { tally, shots })
@@ -130,6 +125,22 @@ impl Round {
         }
     }
 
+    /// Looks whether the pool is whole, and ends it under some load.
+    fn end_calmly(
+        &self,
+        pool: &Arc<ProcessPoolExecutor>,
+        book: &Arc<Book>,
+        stage: &Stage,
+        token: &str,
+    ) -> Result<(), String> {
+        stage.note("the workers meet");
+        let met = (0..MEETINGS).try_for_each(|_| rendezvous::hold(pool, book, token));
+        let load = Load::start(pool, book, !self.seed);
+        std::thread::sleep(LAST_LOAD);
+        self.shut_down(pool, book, load, stage);
+        met
+    }
+
     /// Ends the pool in the middle of its load.
     fn shut_down(&self, pool: &ProcessPoolExecutor, book: &Book, load: Load, stage: &Stage) {
         stage.note("the pool is shut down");
@@ -142,6 +153,15 @@ impl Round {
         }
         stage.note("the pool was shut down, and the futures come to their ends");
         load.end();
+    }
+
+    /// Whether no worker ended but by what we sent.
+    fn count_workers(&self, tally: &Tally, shots: &Shots) -> Result<(), String> {
+        let (workers, most) = (tally.workers(), self.workers as u64 + shots.deadly_at_workers());
+        match workers {
+            workers if workers <= most => Ok(()),
+            _ => Err(format!("{workers} workers ran tasks, where {most} are the most: some ended for no reason")),
+        }
     }
 }
 

@@ -52,7 +52,7 @@ enum Kind {
 /// One turn: a few tasks of one kind, or for tiny ones a burst.
 pub(super) fn play(player: &Player, random: &mut Random) -> ControlFlow<()> {
     let desk = Desk { handle: player.pool.handle(), book: Arc::clone(&player.book), room: Arc::clone(&player.room) };
-    let kind = pick(random);
+    let (kind, _) = KINDS[random.position(&KINDS)];
     let tasks = match kind {
         Kind::Tiny if random.one_in(8) => MOST_UNDER_WAY,
         Kind::Tiny => 1 + random.index(8),
@@ -68,17 +68,6 @@ pub(super) fn play(player: &Player, random: &mut Random) -> ControlFlow<()> {
         desk.submit(kind, Plan { followers, hesitation })?;
     }
     ControlFlow::Continue(())
-}
-
-fn pick(random: &mut Random) -> Kind {
-    let mut number = random.below(KINDS.iter().map(|(_, share)| share).sum());
-    for (kind, share) in KINDS {
-        match number.checked_sub(share) {
-            Some(left) => number = left,
-            None => return kind,
-        }
-    }
-    Kind::Tiny
 }
 
 /// What is to become of a task.
