@@ -21,7 +21,8 @@ last; exit code 1 if a promise was broken.
   --seconds S  for so long (30)
   --seed N     what is random follows from it (from the clock)
   --workers N  the most workers of a pool (4)
-  --rate N     signals a second (50)",
+  --rate N     signals a second (50); by some hundreds a small pool gets no worker
+               up any more, and says that it is broken, as it should",
     perform: |arguments| become_proof("chaos", arguments),
 };
 
