@@ -10,9 +10,9 @@ use crate::targets::Target;
 /// How long things may take to be as before.
 const LIMIT: Duration = Duration::from_secs(20);
 
-/// What an allocator may keep for later of what went through this process. A payload of 50 MB that was forgotten, or
-/// some thousand small ones, are more.
-const KEPT_BY_ALLOCATOR: u64 = 48 << 20;
+/// How much more memory may be resident: what an allocator keeps that gives back all that is not small. A large payload
+/// that was forgotten, or some hundred middle ones, are more.
+const KEPT_BY_ALLOCATOR: u64 = 12 << 20;
 
 /// What there was before the first round.
 #[derive(Debug)]

@@ -3,6 +3,7 @@
 //! Keeps true: every round has a pool of its own, and after each this process has what it had before the first.
 
 mod afterwards;
+mod allocator;
 mod rendezvous;
 mod round;
 mod stage;
@@ -55,6 +56,10 @@ impl Plan {
 
 /// Does it; the exit code says whether a promise was broken.
 pub(crate) fn run(plan: &Plan) -> ExitCode {
+    if let Err(error) = allocator::make_frugal() {
+        eprintln!("pool-proof: {error}");
+        return ExitCode::FAILURE;
+    }
     println!("chaos: seed {}, {} s, {} workers", plan.seed, plan.length.as_secs(), plan.workers);
     let (findings, progress, stage) =
         (Arc::new(Findings::new()), Arc::new(Progress::new()), Arc::new(Stage::default()));

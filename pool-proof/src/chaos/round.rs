@@ -6,11 +6,11 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use pool_core::{ProcessPoolExecutor, Shutdown};
+use pool_core::{Builder, ProcessPoolExecutor, Shutdown};
 
 use super::afterwards::Baseline;
-use super::rendezvous;
 use super::stage::Stage;
+use super::{allocator, rendezvous};
 use crate::book::{Book, Phase, Tally};
 use crate::findings::Findings;
 use crate::ledger::{self, Ledger};
@@ -105,6 +105,7 @@ impl Round {
         let builder = builder.worker_env(ledger::VARIABLE, ledger.path()).worker_env(tokens::VARIABLE, token);
         // A first backtrace takes a worker longer than it lives here.
         let builder = builder.worker_env_remove("RUST_BACKTRACE");
+        let builder = allocator::names().fold(builder, Builder::worker_env_remove);
         Ok(Arc::new(builder.build().map_err(|error| format!("no pool: {error}"))?))
     }
 
