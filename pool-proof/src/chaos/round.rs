@@ -78,7 +78,9 @@ impl Round {
             Ending::Calm => {
                 stage.note("the load ends, and the futures come to their ends");
                 load.end();
-                let after = storm.end();
+                let mut after = storm.end();
+                read(&mut after.0, &book)?;
+                self.count_workers(&book.tally(), &after.1).unwrap_or_else(|error| findings.report(&error));
                 self.end_calmly(&pool, &book, stage, &token).unwrap_or_else(|error| findings.report(&error));
                 after
             }
@@ -89,12 +91,10 @@ impl Round {
         };
         drop(pool);
         stage.note("nobody and nothing is to be left");
-        let left = ledger.news().map_err(|error| format!("the ledger cannot be read: {error}"))?;
-        left.iter().for_each(|record| book.enter_record(record));
+        read(&mut ledger, &book)?;
         drop(ledger);
         let tally = book.audit();
         drop(book);
-        self.count_workers(&tally, &shots).unwrap_or_else(|error| findings.report(&error));
         baseline.compare(&token, findings);
         progress.step();
         Ok(Report { tally, shots })
@@ -156,7 +156,7 @@ impl Round {
         load.end();
     }
 
-    /// Whether no worker ended but by what we sent.
+    /// Whether no worker has ended yet but by what we sent. A pool that is shut down may start some more.
     fn count_workers(&self, tally: &Tally, shots: &Shots) -> Result<(), String> {
         let (workers, most) = (tally.workers(), self.workers as u64 + shots.deadly_at_workers());
         match workers {
@@ -164,6 +164,13 @@ impl Round {
             _ => Err(format!("{workers} workers ran tasks, where {most} are the most: some ended for no reason")),
         }
     }
+}
+
+/// Enters in the book what tasks have written since.
+fn read(ledger: &mut Ledger, book: &Book) -> Result<(), String> {
+    let records = ledger.news().map_err(|error| format!("the ledger cannot be read: {error}"))?;
+    records.iter().for_each(|record| book.enter_record(record));
+    Ok(())
 }
 
 impl Report {
