@@ -65,6 +65,7 @@
 //!
 //! The modules stand in the order in which they build on each other; each uses only those above it.
 
+mod sync;
 pub mod thread;
 
 mod error;
@@ -72,13 +73,15 @@ mod bytes;
 mod task;
 mod json;
 mod wire;
-mod sync;
 mod future;
 mod worker;
 pub mod process;
 mod init;
 mod manager;
 mod executor;
+#[cfg(feature = "simulation")]
+#[doc(hidden)]
+pub mod simulation;
 
 pub use bytes::Bytes;
 pub use error::{
@@ -93,7 +96,7 @@ pub use init::init;
 pub use json::Json;
 pub use pool_ipc::{Backend, ExitCause, Fault, FaultPlan, InProcess, IpcChannel, SharedMemory, StartError};
 pub use process::{Process, ProcessError, active_children, cpu_count, current_process, parent_process};
-pub use task::{Arguments, Initialized, Initializer, Task};
+pub use task::{Arguments, CapturesNothing, Initialized, Initializer, Task};
 
 /// The examples of the README, which run as doctests.
 #[cfg(doctest)]

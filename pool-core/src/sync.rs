@@ -1,16 +1,21 @@
-//! The locks and atomics that a future's state is made of, swapped for the model checker's under `--cfg loom`.
+//! The locks and condition variables that threads sleep on, and their twins for the model checker.
 //!
-//! Only `future` uses this module: everything else takes its locks from parking_lot, and is not modelled. `Arc` is
-//! std's in both worlds, since the model checker's cannot point to a trait object.
+//! Short critical sections elsewhere use parking_lot. Whoever sleeps for long does so here, on std's futexes: parking_lot
+//! keeps its sleepers in one table of the process, which a fork inherits with the sleepers of threads that it does not
+//! have, and which its own threads, on stacks at the same addresses, then tear. A fork made while all threads slept can
+//! so have a pool of its own.
+//!
+//! `future` takes the checker's twins under `--cfg loom`; everything else uses [`plain`] and is not modelled. `Arc` is std's
+//! in both worlds, since the checker's cannot point to a trait object.
 
 use std::time::Instant;
 
 #[cfg(loom)]
 pub(crate) use self::modelled::{Condvar, Mutex, MutexGuard};
+#[cfg(not(loom))]
+pub(crate) use self::plain::{Condvar, Mutex, MutexGuard};
 #[cfg(loom)]
 pub(crate) use loom::sync::atomic::AtomicU32;
-#[cfg(not(loom))]
-pub(crate) use parking_lot::{Condvar, Mutex, MutexGuard};
 #[cfg(not(loom))]
 pub(crate) use std::sync::atomic::AtomicU32;
 pub(crate) use std::sync::atomic::Ordering;
@@ -31,9 +36,78 @@ pub(crate) fn wait<T>(condvar: &Condvar, guard: &mut MutexGuard<'_, T>, deadline
         condvar.wait(guard);
         return Wakeup::Look;
     };
-    match condvar.wait_until(guard, deadline).timed_out() {
-        true => Wakeup::TooLate,
-        false => Wakeup::Look,
+    condvar.wait_until(guard, deadline)
+}
+
+/// Std's lock and condition variable behind parking_lot's signatures, and like those without poison: what a panic could
+/// leave half done is the matter of whoever holds a lock while calling others.
+pub(crate) mod plain {
+    use std::ops::{Deref, DerefMut};
+    use std::sync::PoisonError;
+    use std::time::Instant;
+
+    use super::Wakeup;
+
+    const HELD: &str = "the guard is only empty while it waits";
+
+    #[derive(Debug, Default)]
+    pub(crate) struct Mutex<T>(std::sync::Mutex<T>);
+
+    impl<T> Mutex<T> {
+        pub(crate) const fn new(value: T) -> Self {
+            Self(std::sync::Mutex::new(value))
+        }
+
+        pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
+            MutexGuard(Some(self.0.lock().unwrap_or_else(PoisonError::into_inner)))
+        }
+    }
+
+    #[derive(Debug)]
+    pub(crate) struct MutexGuard<'a, T>(Option<std::sync::MutexGuard<'a, T>>);
+
+    impl<T> Deref for MutexGuard<'_, T> {
+        type Target = T;
+
+        fn deref(&self) -> &T {
+            self.0.as_ref().expect(HELD)
+        }
+    }
+
+    impl<T> DerefMut for MutexGuard<'_, T> {
+        fn deref_mut(&mut self) -> &mut T {
+            self.0.as_mut().expect(HELD)
+        }
+    }
+
+    #[derive(Debug, Default)]
+    pub(crate) struct Condvar(std::sync::Condvar);
+
+    impl Condvar {
+        pub(crate) const fn new() -> Self {
+            Self(std::sync::Condvar::new())
+        }
+
+        pub(crate) fn wait<T>(&self, guard: &mut MutexGuard<'_, T>) {
+            let held = guard.0.take().expect(HELD);
+            guard.0 = Some(self.0.wait(held).unwrap_or_else(PoisonError::into_inner));
+        }
+
+        pub(crate) fn wait_until<T>(&self, guard: &mut MutexGuard<'_, T>, deadline: Instant) -> Wakeup {
+            let limit = deadline.saturating_duration_since(Instant::now());
+            let held = guard.0.take().expect(HELD);
+            let (held, waited) = self.0.wait_timeout(held, limit).unwrap_or_else(PoisonError::into_inner);
+            guard.0 = Some(held);
+            if waited.timed_out() { Wakeup::TooLate } else { Wakeup::Look }
+        }
+
+        pub(crate) fn notify_one(&self) {
+            self.0.notify_one();
+        }
+
+        pub(crate) fn notify_all(&self) {
+            self.0.notify_all();
+        }
     }
 }
 
@@ -42,6 +116,8 @@ pub(crate) fn wait<T>(condvar: &Condvar, guard: &mut MutexGuard<'_, T>, deadline
 mod modelled {
     use std::ops::{Deref, DerefMut};
     use std::time::Instant;
+
+    use super::Wakeup;
 
     const HELD: &str = "the guard is only empty while it waits";
     const SOUND: &str = "a panic ends the model";
@@ -89,9 +165,9 @@ mod modelled {
         }
 
         /// A model has no clock: no deadline ever passes in it.
-        pub(crate) fn wait_until<T>(&self, guard: &mut MutexGuard<'_, T>, _deadline: Instant) -> InTime {
+        pub(crate) fn wait_until<T>(&self, guard: &mut MutexGuard<'_, T>, _deadline: Instant) -> Wakeup {
             self.wait(guard);
-            InTime
+            Wakeup::Look
         }
 
         pub(crate) fn notify_one(&self) {
@@ -100,14 +176,6 @@ mod modelled {
 
         pub(crate) fn notify_all(&self) {
             self.0.notify_all();
-        }
-    }
-
-    pub(crate) struct InTime;
-
-    impl InTime {
-        pub(crate) fn timed_out(&self) -> bool {
-            false
         }
     }
 }

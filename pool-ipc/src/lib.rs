@@ -55,6 +55,9 @@ mod entry;
 mod unsupported;
 #[cfg(loom)]
 pub mod model;
+#[cfg(feature = "simulation")]
+#[doc(hidden)]
+pub mod simulation;
 
 #[cfg(all(target_os = "linux", not(pool_portable)))]
 pub use arrival::{Takeover, awaiting, depth, set_init_called};

@@ -46,6 +46,9 @@ fn one(name: &str, arguments: &[String]) -> Result<u8, TaskError> {
         let message = format!("there is no scenario `{name}`; there are\n{}", list_text());
         return Err(TaskError::WrongCall(message.trim_end().to_owned()));
     };
+    if let Some(surplus) = arguments.get(scenario.arguments) {
+        return Err(TaskError::WrongCall(format!("{name} does not take `{surplus}`")));
+    }
     match build()? {
         0 => Err(run::become_program(program(scenario).args(arguments)).into()),
         code => Ok(code),
@@ -160,5 +163,16 @@ mod tests {
     fn an_unknown_name_is_a_wrong_call_that_lists_the_names() {
         let Err(TaskError::WrongCall(message)) = one("no-such-scenario", &[]) else { panic!("not a wrong call") };
         assert!(message.contains("`no-such-scenario`") && message.contains("helper-threads"), "{message}");
+    }
+
+    #[test]
+    fn a_surplus_argument_is_a_wrong_call_that_names_it() {
+        let surplus = |name: &str, arguments: &[&str]| {
+            let arguments: Vec<String> = arguments.iter().map(ToString::to_string).collect();
+            let Err(TaskError::WrongCall(message)) = one(name, &arguments) else { panic!("not a wrong call") };
+            message
+        };
+        assert_eq!(surplus("callbacks", &["extra", "more"]), "callbacks does not take `extra`");
+        assert_eq!(surplus("checksums", &["a", "b"]), "checksums does not take `b`");
     }
 }

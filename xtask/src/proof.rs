@@ -45,6 +45,8 @@ fn become_proof(program: &str, arguments: &[String]) -> Result<u8, TaskError> {
         return Err(TaskError::Failed("there is no pool-proof in this checkout".to_owned()));
     }
     let mut command = workspace::cargo();
-    command.args(["run", "--quiet", "--release", "--package", "pool-proof", "--", program]).args(arguments);
+    command
+        .args(["run", "--quiet", "--release", "--package", "pool-proof", "--bin", "pool-proof", "--", program])
+        .args(arguments);
     Err(run::become_program(&mut command).into())
 }

@@ -45,8 +45,8 @@ pub enum TaskError {
     Encode(Arc<CodecError>),
     /// Bytes could not be decoded.
     Decode(Arc<CodecError>),
-    /// The value has been taken by [`Future::into_result`](crate::Future::into_result), or is otherwise not to be had
-    /// again.
+    /// The value was taken before and is not to be had again. No call of a pool or a future ends so, as
+    /// [`Future::into_result`](crate::Future::into_result) uses up the last handle and the items of a map come once.
     Taken,
     /// The arguments or the result did not fit into memory.
     NoMemory(NoMemory),

@@ -7,11 +7,11 @@ use std::ops::Range;
 use std::sync::{Arc, Weak};
 use std::time::Instant;
 
-use parking_lot::{Condvar, Mutex};
 use pool_ipc::{Link, Refused, Ticket};
 
 use crate::error::TaskError;
 use crate::future::{Desk, Encoded, Posting};
+use crate::sync::plain::{Condvar, Mutex};
 
 /// Where a frame was posted, so that it can be taken back.
 pub(crate) type Posted = (Arc<dyn Link>, Ticket);
@@ -117,9 +117,8 @@ impl Batch {
             }
             match deadline {
                 None => self.resolved.wait(&mut state),
-                Some(deadline) => {
-                    self.resolved.wait_until(&mut state, deadline);
-                }
+                // Whether it is too late is asked above.
+                Some(deadline) => drop(self.resolved.wait_until(&mut state, deadline)),
             }
         }
     }

@@ -16,13 +16,11 @@ use crate::manager::orders::Order;
 use crate::manager::pool::Pool;
 use crate::manager::work::Work;
 
-/// The feeder thread's whole life.
-pub(crate) fn run(pool: &Pool) {
-    while let Some(order) = pool.orders.next() {
-        match order {
-            Order::Start(id) => start(pool, id),
-            Order::Feed { link, frames } => feed(pool, &link, frames),
-        }
+/// Does what the manager ordered.
+pub(crate) fn obey(pool: &Pool, order: Order) {
+    match order {
+        Order::Start(id) => start(pool, id),
+        Order::Feed { link, frames } => feed(pool, &link, frames),
     }
 }
 

@@ -1,21 +1,24 @@
-//! The manager thread (`Thread-N`): waits for links and callers, asks [`state`] what to do, and does it.
+//! The manager's mind: waits for links and callers, asks [`state`] what to do, and does it. [`threads`] says who calls it:
+//! the manager thread (`Thread-N`), or the feeder while that one runs callbacks.
 //!
 //! A turn has a fixed order. Workers are offered, fed and replaced before any future of the turn is completed, so that who
-//! wakes up by a result finds the worker free; callbacks run last. Keeps true: it never starts a process and never decodes
-//! a value; a panic of its own resolves every future of the pool instead of leaving them behind.
+//! wakes up by a result finds the worker free; callbacks come last. Keeps true: it never starts a process, never decodes a
+//! value and never runs a callback; once it is abandoned, every future of the pool is resolved.
 
 mod backlog;
 mod batch;
 mod event;
-mod feeder;
+pub(crate) mod feeder;
 mod idle;
 mod orders;
 mod pool;
+#[cfg(feature = "simulation")]
+mod simulated;
 mod state;
+mod threads;
 mod work;
 
 use std::collections::VecDeque;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -23,78 +26,33 @@ use pool_ipc::{ExitCause, Frame, Link, LinkEvent, LinkId, Lost, Outcome, Owner, 
 
 pub(crate) use self::batch::{Batch, NotYet};
 use self::event::{Action, Event, View};
-use self::orders::Order;
+use self::orders::{Mind, Order};
 use self::pool::Inbox;
 pub(crate) use self::pool::{Demand, Pool, Recruiter};
 pub(crate) use self::state::Limits;
 use self::state::State;
+pub(crate) use self::threads::Threads;
 use self::work::Work;
 use crate::error::{Broken, NoMemory, StartFailure, TaskError, WorkerDied};
-use crate::future::{Callback, Encoded, panic_text, run_callback};
-use crate::thread::{JoinHandle, spawn_internal};
+use crate::future::{Callback, Encoded};
 use crate::wire::{Greeting, read_reply};
 
-/// The two threads of a pool.
-pub(crate) struct Threads {
-    manager: JoinHandle<()>,
-    feeder: JoinHandle<()>,
-}
-
-impl Threads {
-    /// Starts them. The manager is the first to be named.
-    ///
-    /// # Errors
-    /// The name of the thread that could not be started, and why.
-    pub(crate) fn start(pool: &Arc<Pool>, limits: Limits) -> Result<Self, (&'static str, std::io::Error)> {
-        let state = State::new(limits);
-        let for_manager = Arc::clone(pool);
-        let manager =
-            spawn_internal(None, move || Manager::new(for_manager, state).run()).map_err(|error| ("manager", error))?;
-        let for_feeder = Arc::clone(pool);
-        match spawn_internal(Some("QueueFeederThread"), move || run_feeder(&for_feeder)) {
-            Ok(feeder) => Ok(Self { manager, feeder }),
-            Err(error) => {
-                pool.shut();
-                pool.orders.stop();
-                let _ = manager.join();
-                Err(("QueueFeederThread", error))
-            }
-        }
-    }
-
-    /// Waits for both: the manager ends the feeder.
-    pub(crate) fn join(self) {
-        let _ = self.manager.join();
-        let _ = self.feeder.join();
-    }
-}
-
-fn run_feeder(pool: &Pool) {
-    if let Err(payload) = catch_unwind(AssertUnwindSafe(|| feeder::run(pool))) {
-        report_panic(pool, "QueueFeederThread", panic_text(&*payload));
-        pool.demand(Demand::Kill);
-    }
-}
-
-fn report_panic(pool: &Pool, thread: &str, message: &str) {
-    let broken = Broken::Internal { thread: thread.to_owned(), message: message.to_owned() };
-    log::error!("{broken}");
-    pool.break_down(Arc::new(broken));
-}
-
-/// The loop, and what one turn of it needs.
-struct Manager {
+/// What one turn needs, and leaves for the next.
+pub(crate) struct Manager {
     pool: Arc<Pool>,
     state: State,
     /// What links told. Taken one by one, so that a panic loses none.
     news: VecDeque<LinkEvent>,
     /// Outcomes of this turn, to be brought once the workers have been seen to. Taken one by one, too.
     completions: VecDeque<(Owner, u32, Result<Encoded, TaskError>)>,
+    /// Those that fell due. Whoever has taken the turn has them run by the manager thread.
     callbacks: Vec<Callback>,
     tally: Tally,
     /// What becomes of all that nobody has begun, once somebody demanded that: also of what comes back later, from the
     /// feeder's hands or a lost worker's.
     doom: Option<TaskError>,
+    /// Everything was resolved after a panic of ours, and nothing more will happen.
+    abandoned: bool,
 }
 
 /// How many frames each link has finished in this turn.
@@ -123,29 +81,19 @@ impl Manager {
             callbacks: Vec::new(),
             tally: Tally::default(),
             doom: None,
+            abandoned: false,
         }
-    }
-
-    fn run(mut self) {
-        self.pool.appoint_manager();
-        while !self.state.is_finished() {
-            if let Err(payload) = catch_unwind(AssertUnwindSafe(|| self.turn())) {
-                report_panic(&self.pool, crate::thread::current().name(), panic_text(&*payload));
-                self.abandon();
-                break;
-            }
-        }
-        self.pool.orders.stop();
-        let mut callbacks = self.pool.depart();
-        callbacks.drain(..).for_each(run_callback);
-        self.pool.end();
     }
 
     fn turn(&mut self) {
         let mut events = Vec::new();
         self.pool.hub.wait(self.state.deadline(), &mut events);
+        self.decide_on(events, Instant::now());
+    }
+
+    /// The turn, once the wait is over.
+    fn decide_on(&mut self, events: Vec<LinkEvent>, now: Instant) {
         self.news.extend(events);
-        let now = Instant::now();
         let mut inbox = self.pool.take_inbox();
         // A worker is known before anything that it says is heard; and what links told, which is what they count, comes
         // before what others say of them.
@@ -159,7 +107,6 @@ impl Manager {
         }
         self.employ_idle(now);
         self.complete();
-        self.callbacks.drain(..).for_each(run_callback);
     }
 
     fn complete(&mut self) {
@@ -188,6 +135,9 @@ impl Manager {
             }
         }
         for demand in demands {
+            if demand == Demand::Abandon {
+                return self.abandon();
+            }
             self.doom = Some(if demand == Demand::CancelPending { TaskError::Cancelled } else { self.pool.verdict() });
             self.fail_doomed(now);
             if demand == Demand::Kill {
@@ -400,10 +350,15 @@ impl Manager {
         events
     }
 
-    /// The last resort after a panic of this thread: ends all workers and resolves every future that is left.
+    /// The last resort after a panic of ours: ends all workers and resolves every future that is left.
     fn abandon(&mut self) {
+        self.abandoned = true;
         let error = self.pool.verdict();
-        self.pool.orders.stop();
+        for order in self.pool.orders.withdraw() {
+            if let Order::Feed { frames, .. } = order {
+                self.pool.backlog.unreserve(frames);
+            }
+        }
         loop {
             while let Some(event) = self.news.pop_front() {
                 match event {
@@ -425,8 +380,19 @@ impl Manager {
             self.pool.hub.wait(None, &mut events);
             self.news.extend(events);
         }
+        // Of links there are none, so this is the backlog.
+        let _ = self.fail_pending(&error);
         self.complete();
-        self.callbacks.drain(..).for_each(run_callback);
+    }
+}
+
+impl Mind for Manager {
+    fn is_over(&self) -> bool {
+        self.abandoned || self.state.is_finished()
+    }
+
+    fn callbacks(&mut self) -> &mut Vec<Callback> {
+        &mut self.callbacks
     }
 }
 

@@ -3,23 +3,25 @@
 //! Keeps true: a frame that `submit` accepted is resolved, whatever happens to the pool; only the manager decides; who is
 //! told something wakes the manager.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::thread::ThreadId;
 use std::time::{Duration, Instant};
 
-use parking_lot::{Condvar, Mutex};
+use parking_lot::Mutex;
 use pool_ipc::{Frame, Hub, Link, LinkId, RefusedWhy, StartError, StartOrder};
 
 use crate::error::{Broken, NoMemory, SubmitError, TaskError};
 use crate::future::{Callback, Desk, Posting, run_callback};
+use crate::manager::Manager;
 use crate::manager::backlog::Backlog;
 use crate::manager::event::Event;
 use crate::manager::idle::Idle;
 use crate::manager::orders::Orders;
 use crate::manager::work::Work;
+use crate::sync::{Wakeup, plain};
 
 /// Makes the order for the next worker.
 pub(crate) type Recruiter = Box<dyn Fn() -> StartOrder + Send + Sync>;
@@ -28,21 +30,23 @@ pub(crate) type Recruiter = Box<dyn Fn() -> StartOrder + Send + Sync>;
 pub(crate) struct Pool {
     pub(crate) hub: Arc<dyn Hub>,
     pub(crate) backlog: Backlog,
-    pub(crate) orders: Orders,
+    pub(crate) orders: Orders<Manager>,
     recruiter: Recruiter,
     pub(crate) idle: Idle,
     /// All links that have not ended, for whoever needs one by name.
-    links: Mutex<HashMap<LinkId, Arc<dyn Link>>>,
+    links: Mutex<BTreeMap<LinkId, Arc<dyn Link>>>,
     inbox: Mutex<Inbox>,
     /// Whether the manager was woken and has not looked into its inbox since.
     woken: AtomicBool,
     gate: AtomicU8,
     broken: OnceLock<Arc<Broken>>,
+    /// The threads that bring outcomes: neither may wait for one.
     manager: OnceLock<ThreadId>,
+    feeder: OnceLock<ThreadId>,
     /// All workers were to be killed; who cannot be killed is not waited for.
     given_up: AtomicBool,
-    ended: Mutex<bool>,
-    has_ended: Condvar,
+    ended: plain::Mutex<bool>,
+    has_ended: plain::Condvar,
     /// The process that made it. In a fork of that it is a shell.
     home: u64,
 }
@@ -63,13 +67,17 @@ pub(crate) enum Demand {
     CancelPending,
     /// End all workers now.
     Kill,
+    /// The feeder is gone, which is a bug of ours: resolve everything.
+    Abandon,
 }
 
 const OPEN: u8 = 0;
 const SHUT: u8 = 1;
 const BROKEN: u8 = 2;
-/// The manager is gone: nothing that is pushed now would be taken.
-const GONE: u8 = 3;
+/// There are no further turns: nothing that is pushed now would be taken.
+const FINISHED: u8 = 3;
+/// The manager is gone, and runs no callbacks either.
+const GONE: u8 = 4;
 
 impl Pool {
     pub(crate) fn new(hub: Arc<dyn Hub>, recruiter: Recruiter) -> Self {
@@ -85,9 +93,10 @@ impl Pool {
             gate: AtomicU8::new(OPEN),
             broken: OnceLock::new(),
             manager: OnceLock::new(),
+            feeder: OnceLock::new(),
             given_up: AtomicBool::new(false),
-            ended: Mutex::new(false),
-            has_ended: Condvar::new(),
+            ended: plain::Mutex::new(false),
+            has_ended: plain::Condvar::new(),
             home: pool_ipc::fork_generation(),
         }
     }
@@ -117,7 +126,7 @@ impl Pool {
             Some(frame) => {
                 self.backlog.push(frame);
                 self.wake();
-                self.fail_if_gone();
+                self.fail_if_finished();
                 Ok(())
             }
         }
@@ -225,13 +234,25 @@ impl Pool {
         let _ = self.manager.set(std::thread::current().id());
     }
 
-    /// The manager leaves. What comes in from now on is failed by whoever brings it.
+    /// The calling thread is the feeder.
+    pub(crate) fn appoint_feeder(&self) {
+        let _ = self.feeder.set(std::thread::current().id());
+    }
+
+    /// There are no further turns. What comes in from now on is failed by whoever brings it.
+    pub(crate) fn finish(&self) {
+        self.gate.fetch_max(FINISHED, Ordering::SeqCst);
+        self.fail_if_finished();
+    }
+
+    /// The manager leaves, unless there are callbacks for it to run before. Later ones are run by whoever brings them.
+    #[must_use]
     pub(crate) fn depart(&self) -> Vec<Callback> {
         let mut inbox = self.inbox.lock();
-        self.gate.store(GONE, Ordering::SeqCst);
         let callbacks = std::mem::take(&mut inbox.callbacks);
-        drop(inbox);
-        self.fail_if_gone();
+        if callbacks.is_empty() {
+            self.gate.store(GONE, Ordering::SeqCst);
+        }
         callbacks
     }
 
@@ -259,21 +280,23 @@ impl Pool {
         while !*ended {
             match deadline {
                 None => self.has_ended.wait(&mut ended),
-                Some(deadline) if self.has_ended.wait_until(&mut ended, deadline).timed_out() => return *ended,
-                Some(_) => {}
+                Some(deadline) => match self.has_ended.wait_until(&mut ended, deadline) {
+                    Wakeup::Look => {}
+                    Wakeup::TooLate => return *ended,
+                },
             }
         }
         true
     }
 
-    /// A frame that was pushed after the manager had left would wait for ever.
-    fn fail_if_gone(&self) {
-        if self.gate.load(Ordering::SeqCst) != GONE {
+    /// A frame that was pushed after the last turn would wait for ever.
+    fn fail_if_finished(&self) {
+        if self.gate.load(Ordering::SeqCst) < FINISHED {
             return;
         }
         let error = self.verdict();
         for frame in self.backlog.take_all() {
-            Work::of(&frame.owner).fail(frame.window, &error).into_iter().for_each(run_callback);
+            self.run_callbacks(Work::of(&frame.owner).fail(frame.window, &error));
         }
     }
 }
@@ -294,7 +317,8 @@ impl Desk for Pool {
     }
 
     fn is_current_thread(&self) -> bool {
-        self.manager.get() == Some(&std::thread::current().id())
+        let current = std::thread::current().id();
+        [&self.manager, &self.feeder].into_iter().any(|thread| thread.get() == Some(&current))
     }
 
     fn is_foreign(&self) -> bool {

@@ -11,7 +11,7 @@
 
 mod worker;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -24,7 +24,8 @@ use crate::manager::event::{Action, Event, View};
 /// How long a frame may wait behind another one at a worker before it is taken back.
 const PATIENCE: Duration = Duration::from_millis(5);
 
-/// How long after the system refused to start a worker it is asked again, while other workers are there.
+/// How long after the system refused to start a worker, or after the last of several that did not come up, another one is
+/// tried, while other workers are there.
 const RETRY: Duration = Duration::from_millis(100);
 
 /// How much may go wrong with workers that have not said hello, in a row and where no other worker is there: three that
@@ -72,7 +73,7 @@ pub(crate) struct Limits {
 pub(crate) struct State {
     limits: Limits,
     phase: Phase,
-    workers: HashMap<LinkId, Worker>,
+    workers: BTreeMap<LinkId, Worker>,
     /// Workers that the feeder was told to start and has not reported.
     starting: BTreeSet<LinkId>,
     next_link: u64,
@@ -84,7 +85,7 @@ pub(crate) struct State {
     loaded: usize,
     /// How many feeds the feeder has not reported, those of workers that ended meanwhile included: it holds frames.
     feeds: usize,
-    /// The system refused to start a worker, and is not asked again before this.
+    /// Workers do not start, and no further one is tried before this.
     retry_at: Option<Instant>,
     timers: BTreeSet<(Instant, LinkId, Timer)>,
     broken: Option<Arc<Broken>>,
@@ -95,7 +96,7 @@ impl State {
         Self {
             limits,
             phase: Phase::Open,
-            workers: HashMap::new(),
+            workers: BTreeMap::new(),
             starting: BTreeSet::new(),
             next_link: 0,
             early_deaths: 0,
@@ -176,6 +177,11 @@ impl State {
             return self.break_down(Broken::Start(Arc::new(failure)), actions);
         }
         log::warn!("a worker could not be started: {failure}");
+        self.retry_later(link, view);
+    }
+
+    /// No worker is started for a moment, unless there is none.
+    fn retry_later(&mut self, link: LinkId, view: View) {
         let retry_at = view.now + RETRY;
         self.retry_at = Some(retry_at);
         self.timers.insert((retry_at, link, Timer::Retry));
@@ -194,6 +200,8 @@ impl State {
 
     fn progress(&mut self, link: LinkId, count: usize, view: View, actions: &mut Vec<Action>) {
         self.load(link, view.outstanding, |worker| {
+            // Where it was, a caller has posted to it: also if all that came of that was given back.
+            worker.offered = false;
             worker.note_pace(count, view.now);
             worker.served |= count > 0;
         });
@@ -282,13 +290,17 @@ impl State {
 
     /// Starts workers for frames that nobody is there for. Frames that starting workers will take are not counted.
     fn start_on_demand(&mut self, view: View, actions: &mut Vec<Action>) {
-        let hopeless = self.early_deaths >= EARLY_DEATHS && !self.workers.is_empty();
         let refused = self.retry_at.is_some_and(|retry_at| view.now < retry_at) && !self.is_deserted();
-        if !matches!(self.phase, Phase::Open | Phase::Draining) || hopeless || refused {
+        if !matches!(self.phase, Phase::Open | Phase::Draining) || refused {
             return;
         }
         let alive = self.workers.values().filter(|worker| worker.stage != Stage::Closing).count();
-        let room = self.limits.max_workers.saturating_sub(alive + self.starting.len());
+        let mut room = self.limits.max_workers.saturating_sub(alive + self.starting.len());
+        if self.early_deaths >= EARLY_DEATHS {
+            // Others are there, or the pool would be broken: one at a time is tried until one says hello.
+            let coming = self.workers.values().filter(|worker| worker.stage == Stage::Starting).count();
+            room = room.min(1usize.saturating_sub(coming + self.starting.len()));
+        }
         // Those that have not said hello and hold nothing: their frame was taken by a worker that was free before.
         let vacant = self.workers.values().filter(|worker| worker.stage == Stage::Starting && !worker.is_loaded());
         let unserved = view.waiting.saturating_sub(self.starting.len() + vacant.count());
@@ -316,6 +328,8 @@ impl State {
             log::warn!("a worker did not come up: {failure}");
             if self.early_deaths >= EARLY_DEATHS && !self.workers.values().any(|worker| worker.stage == Stage::Ready) {
                 self.break_down(Broken::Start(Arc::new(failure)), actions);
+            } else if self.early_deaths >= EARLY_DEATHS {
+                self.retry_later(link, view);
             }
         }
         // A worker that did its work and was lost is replaced at once, so that the next submit finds one.
@@ -332,11 +346,11 @@ impl State {
             return;
         }
         self.counted_below = self.next_link;
-        self.early_deaths += match cause {
+        self.early_deaths = self.early_deaths.saturating_add(match cause {
             _ if too_late => EARLY_DEATHS,
             ExitCause::Signal(signal) if FOREIGN_SIGNALS.contains(&signal) => KILLED_EARLY,
             _ => ENDED_EARLY,
-        };
+        });
     }
 
     fn break_down(&mut self, broken: Broken, actions: &mut Vec<Action>) {

@@ -56,6 +56,11 @@ use crate::wire::ProcessBoot;
 /// ```
 ///
 /// # Limits
+/// The process is this program, started again, and needs [`init`](crate::init()) as the first line of `main` where the hook
+/// that runs before `main` is turned off (`POOL_CORE_NO_HOOK=1`). Without either it runs `main` itself, and never the
+/// function: where that starts a process of its own it ends with exit code 3, and its stderr says what to do. The parent
+/// sees only the exit code.
+///
 /// stdin of the process is empty. What it prints with `println!` is written line by line, a line of up to 1 KiB (the
 /// standard library's buffer) in one piece.
 #[derive(Clone)]

@@ -10,7 +10,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::error::RemoteError;
-use crate::task::{self, Arguments, Task, TaskId};
+use crate::task::{self, Arguments, CapturesNothing, Task, TaskId};
 
 /// A function that a [`Process`](crate::Process) can run: any `fn`, method or closure that captures nothing, of up to
 /// twelve arguments, whose value says how the process exits ([`ExitValue`]).
@@ -18,12 +18,12 @@ use crate::task::{self, Arguments, Task, TaskId};
 /// It is implemented for all of them; there is nothing to write.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be run by a process with the arguments `{Args}`",
-    label = "this cannot be called with these arguments, or it returns what is no exit value",
+    label = "this captures something, cannot be called with these arguments, or returns what is no exit value",
     note = "a target is a function, or a closure that captures nothing; what it would capture is passed as an argument",
     note = "arguments are a tuple in the order of the function's parameters: `(a, b)`, `(a,)` for one, `()` for none",
     note = "it returns `()`, an `i32` or `ExitCode`, or a `Result` of one of them"
 )]
-pub trait Target<Args>: Copy + Send + Sync + 'static {
+pub trait Target<Args>: CapturesNothing {
     /// Calls it in this process and gives the exit code.
     ///
     /// # Errors
@@ -132,7 +132,7 @@ macro_rules! arity {
     ($($argument:ident $value:ident)*) => {
         impl<F, R, $($argument,)*> Target<($($argument,)*)> for F
         where
-            F: Fn($($argument),*) -> R + Copy + Send + Sync + 'static,
+            F: Fn($($argument),*) -> R + CapturesNothing,
             R: ExitValue,
             $($argument: Serialize + DeserializeOwned,)*
         {

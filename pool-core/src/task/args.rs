@@ -38,7 +38,7 @@ use crate::error::RemoteError;
     note = "what it takes and returns owns what it holds (`String` instead of `&str`, `Vec<T>` instead of `&[T]`) and \
             implements `serde::Serialize` and `serde::Deserialize`"
 )]
-pub trait Task<Args>: Copy + Send + Sync + 'static {
+pub trait Task<Args>: CapturesNothing {
     /// What it returns.
     type Output: Serialize + DeserializeOwned;
 
@@ -61,17 +61,33 @@ pub trait Arguments: Serialize + DeserializeOwned {}
 /// breaks the pool.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is no initializer for the arguments `{Args}`",
-    label = "this cannot be called with these arguments, or returns something else than `()` or `Result<(), E>`",
-    note = "an initializer is a function, or a closure that captures nothing",
+    label = "this captures something, cannot be called with these arguments, or returns something else than `()` or \
+             `Result<(), E>`",
+    note = "an initializer is a function, or a closure that captures nothing; what it would capture is passed as an \
+            argument",
     note = "arguments are a tuple in the order of the function's parameters: `(a, b)`, `(a,)` for one, `()` for none"
 )]
-pub trait Initializer<Args>: Copy + Send + Sync + 'static {
+pub trait Initializer<Args>: CapturesNothing {
     /// Calls it in this process.
     ///
     /// # Errors
     /// What it returned, with its sources as text.
     fn initialize(&self, args: Args) -> Result<(), RemoteError>;
 }
+
+/// A function, or a closure that captures nothing: what a worker can call knowing only its type.
+///
+/// It is implemented for everything that can be copied and shared between threads. That leaves closures that capture a
+/// number or a reference: they are refused where the program is built, as their value would have to go along.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` captures something, which a worker does not have",
+    label = "this captures a value",
+    note = "a worker gets only the function's name: pass what it captures as an argument"
+)]
+pub trait CapturesNothing: Copy + Send + Sync + 'static {}
+
+#[diagnostic::do_not_recommend]
+impl<F: Copy + Send + Sync + 'static> CapturesNothing for F {}
 
 /// What an [`Initializer`] may return.
 #[diagnostic::on_unimplemented(
@@ -104,7 +120,7 @@ macro_rules! arity {
 
         impl<F, R, $($argument,)*> Task<($($argument,)*)> for F
         where
-            F: Fn($($argument),*) -> R + Copy + Send + Sync + 'static,
+            F: Fn($($argument),*) -> R + CapturesNothing,
             R: Serialize + DeserializeOwned,
         {
             type Output = R;
@@ -116,7 +132,7 @@ macro_rules! arity {
 
         impl<F, R, $($argument,)*> Initializer<($($argument,)*)> for F
         where
-            F: Fn($($argument),*) -> R + Copy + Send + Sync + 'static,
+            F: Fn($($argument),*) -> R + CapturesNothing,
             R: Initialized,
         {
             fn initialize(&self, ($($value,)*): ($($argument,)*)) -> Result<(), RemoteError> {

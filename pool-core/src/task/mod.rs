@@ -8,7 +8,7 @@ mod args;
 mod codec;
 mod table;
 
-pub use args::{Arguments, Initialized, Initializer, Task};
+pub use args::{Arguments, CapturesNothing, Initialized, Initializer, Task};
 pub(crate) use codec::{EncodeFailure, decode, encode_into};
 pub(crate) use table::{TaskId, find, fingerprint, id_of};
 

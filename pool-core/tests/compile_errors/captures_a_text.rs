@@ -1,7 +1,8 @@
-//! A closure that captures a value with an owner is no task.
+//! A closure that captures a value with an owner is told what to do with it.
 //!
-//! expect: the trait bound `String: Copy` is not satisfied in `{closure
-//! expect: to implement `Task<
+//! expect: captures something, which a worker does not have
+//! expect: this captures a value
+//! expect: a worker gets only the function's name: pass what it captures as an argument
 
 fn main() {
     let pool = pool_core::ProcessPoolExecutor::new(1).unwrap();

@@ -11,7 +11,7 @@ use crate::watchdog::Watched;
 
 claims! { on_each_backend:
     a081_b07_an_argument_that_cannot_be_encoded_is_an_error_of_submit,
-    a083_b07_an_argument_that_the_worker_cannot_decode_fails_that_future,
+    a083_a128_b07_an_argument_that_the_worker_cannot_decode_fails_that_future,
     a090_b07_a_result_that_cannot_be_encoded_fails_that_future,
     a091_a092_b07_a_result_that_the_caller_cannot_decode_fails_that_future,
     a094_a_shutdown_behind_an_argument_that_cannot_be_encoded_returns,
@@ -140,7 +140,7 @@ fn a082_a_worker_that_exits_while_it_decodes_fails_that_future(builder: Builder)
     assert_sound(&pool);
 }
 
-fn a083_b07_an_argument_that_the_worker_cannot_decode_fails_that_future(builder: Builder) {
+fn a083_a128_b07_an_argument_that_the_worker_cannot_decode_fails_that_future(builder: Builder) {
     let pool = pool(builder, 1);
     for deed in [Deed::Fail, Deed::Panic] {
         let future = among_others(&pool, || pool.submit(take_decoding, (Decoding(deed),)).unwrap());

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 
-use pool_core::{Builder, Bytes, Future, PoolError, ReturnWhen, TaskError, as_completed, thread, wait};
+use pool_core::{Builder, Bytes, Future, PoolError, RemoteError, ReturnWhen, TaskError, as_completed, thread, wait};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::backends::pool;
@@ -21,7 +21,9 @@ claims! { on_each_backend:
     a087_an_error_of_the_task_is_its_result,
     b12_running_is_true_only_while_the_task_runs_and_cancel_works_until_then,
     b20_futures_are_joined_in_any_order_from_any_thread,
-    tasks_that_wait_for_each_others_messages_finish,
+    a128_an_error_of_the_task_keeps_its_cause,
+    a128_tasks_that_wait_for_each_others_messages_finish,
+    a128_more_tasks_than_workers_that_wait_for_messages_finish,
     one_submitters_tasks_start_in_order,
 }
 
@@ -183,10 +185,34 @@ fn count() -> usize {
 
 fn a087_an_error_of_the_task_is_its_result(builder: Builder) {
     let pool = pool(builder, 1);
-    let parse = |text: String| text.parse::<i32>().map_err(|error| pool_core::RemoteError::new(&error));
+    let parse = |text: String| text.parse::<i32>().map_err(|error| RemoteError::new(&error));
     let error = pool.submit(parse, ("seven".to_owned(),)).unwrap().result().unwrap().unwrap_err();
     assert_eq!(error.to_string(), "invalid digit found in string");
     assert_eq!(pool.submit(parse, ("7".to_owned(),)).unwrap().result().unwrap().unwrap(), 7);
+}
+
+/// An error with a cause.
+#[derive(Debug)]
+struct NoOrder(std::num::ParseIntError);
+
+impl std::fmt::Display for NoOrder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("this is no order")
+    }
+}
+
+impl std::error::Error for NoOrder {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.0)
+    }
+}
+
+fn a128_an_error_of_the_task_keeps_its_cause(builder: Builder) {
+    let pool = pool(builder, 1);
+    let order = |text: String| text.parse::<u32>().map_err(|error| RemoteError::new(&NoOrder(error)));
+    let error = pool.submit(order, ("soup".to_owned(),)).unwrap().result().unwrap().unwrap_err();
+    let cause = std::error::Error::source(&error).unwrap();
+    assert_eq!((&*error.to_string(), &*cause.to_string()), ("this is no order", "invalid digit found in string"));
 }
 
 fn b12_running_is_true_only_while_the_task_runs_and_cancel_works_until_then(builder: Builder) {
@@ -232,7 +258,7 @@ fn relay(from: String, to: String, item: u32) -> u32 {
     item
 }
 
-fn tasks_that_wait_for_each_others_messages_finish(builder: Builder) {
+fn a128_tasks_that_wait_for_each_others_messages_finish(builder: Builder) {
     let (one, two) = (Gate::new(), Gate::new());
     let pool = pool(builder, 2);
     let first = pool.submit(relay, (one.name(), two.name(), 1)).unwrap();
@@ -242,6 +268,17 @@ fn tasks_that_wait_for_each_others_messages_finish(builder: Builder) {
     let both = [two.next(), two.next()];
     drop(both);
     assert_eq!((first.result().unwrap(), second.result().unwrap()), (1, 2));
+}
+
+fn a128_more_tasks_than_workers_that_wait_for_messages_finish(builder: Builder) {
+    let gate = Gate::new();
+    let pool = pool(builder, 4);
+    let futures: Vec<Future<u32>> = (0..10).map(|n| pool.submit(stop_at, (gate.name(), n)).unwrap()).collect();
+    for _ in &futures {
+        drop(gate.next());
+    }
+    let items: Vec<u32> = futures.iter().map(|future| future.result().unwrap()).collect();
+    assert_eq!(items, (0..10).collect::<Vec<u32>>());
 }
 
 fn one_submitters_tasks_start_in_order(builder: Builder) {

@@ -11,6 +11,7 @@ mod gate;
 mod holdings;
 mod watchdog;
 
+mod awaited;
 mod bad_input;
 mod chaos;
 mod deadlock;
@@ -26,6 +27,7 @@ mod parent_death;
 mod programs;
 mod registry;
 mod shutdown;
+mod slow_callbacks;
 mod terminal;
 mod thread_workers;
 mod workers;

@@ -30,6 +30,18 @@ fn d09_panics_that_abort_are_told_and_the_pool_goes_on() {
     assert_eq!(String::from_utf8_lossy(&output.stdout), "passed\n");
 }
 
+#[test]
+fn a_child_without_hook_and_init_says_what_to_do_and_exits_with_3() {
+    let advised = "call pool_core::init() first in main";
+    for (hook, code, told) in [("1", "Some(3)\n", 1), ("0", "it ran\nSome(0)\n", 0)] {
+        let output = run_with(&program("without_init"), &[], &[("POOL_CORE_NO_HOOK", hook)]);
+        assert_eq!(String::from_utf8_lossy(&output.stdout), code, "{output:?}");
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!((stderr.matches(advised).count(), stderr.lines().count()), (told, told), "{stderr}");
+        assert!(output.status.success(), "{output:?}");
+    }
+}
+
 fn a_program_of_another_build_breaks_the_pool_and_is_named(builder: Builder) {
     let pool = pool(builder.worker_command(program("aborts"), [""; 0]), 1);
     let end = pool.submit(u32::pow, (2, 8)).unwrap().result();
@@ -42,14 +54,19 @@ fn a_program_of_another_build_breaks_the_pool_and_is_named(builder: Builder) {
     assert!(pool.worker_pids().is_empty());
 }
 
+fn run(program: &Path, arguments: &[&str]) -> Output {
+    run_with(program, arguments, &[])
+}
+
 /// Runs a program to its end. What hangs in there is ended by the harness around the tests.
 #[expect(clippy::disallowed_methods, reason = "this child is a program under test, not a worker")]
-fn run(program: &Path, arguments: &[&str]) -> Output {
+fn run_with(program: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> Output {
     let _watchdog = crate::watchdog::Watchdog::new({
         let program = program.to_owned();
         move || format!("{}", program.display())
     });
-    Command::new(program).args(arguments).env_remove("RUST_LOG").output().unwrap()
+    let mut command = Command::new(program);
+    command.args(arguments).env_remove("RUST_LOG").envs(variables.iter().copied()).output().unwrap()
 }
 
 /// Where the program is, once all are built.
@@ -77,7 +94,7 @@ fn write_package() -> PathBuf {
         "[package]\nname = \"programs\"\nversion = \"0.0.0\"\nedition = \"2024\"\n[workspace]\n\
          [profile.dev]\ndebug = \"line-tables-only\"\npanic = \"abort\"\n[dependencies]\npool-core.path = {core:?}\n"
     );
-    for name in ["aborts", "parses_arguments_first"] {
+    for name in ["aborts", "parses_arguments_first", "without_init"] {
         let path = core.join("tests/programs").join(name).with_extension("rs");
         manifest += &format!("[[bin]]\nname = {name:?}\npath = {path:?}\n");
     }

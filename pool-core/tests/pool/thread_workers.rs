@@ -81,7 +81,7 @@ fn names(pool: &Watched, count: u32) -> HashSet<String> {
 }
 
 #[test]
-fn a114_threads_are_named_after_the_pool() {
+fn a114_a128_threads_are_named_after_the_pool() {
     let names = names(&pool(in_process().name("SpecialPool"), 5), 5);
     assert_eq!(names, (0..5).map(|number| format!("SpecialPool_{number}")).collect());
 }

@@ -8,6 +8,20 @@ use pool_core::{Process, ProcessError, cpu_count, current_process, parent_proces
 use crate::{Ear, Gate, alone, end_of, exists, pass, say, sleep_for_ever};
 
 #[test]
+fn a130_the_current_process_is_this_one_and_no_daemon() {
+    let current = current_process();
+    assert_eq!((current.pid(), current.daemon()), (std::process::id(), false));
+}
+
+#[test]
+fn a133_a_process_is_a_daemon_where_it_was_chosen_and_else_as_this_one() {
+    assert_eq!(Process::new(|| (), ()).daemon(), current_process().daemon());
+    for daemon in [true, false] {
+        assert_eq!(Process::builder().daemon(daemon).target(|| (), ()).daemon(), daemon);
+    }
+}
+
+#[test]
 fn a134_a_child_knows_its_parent_and_the_main_process_has_none() {
     fn report(path: String) {
         let parent = parent_process().unwrap();

@@ -1,4 +1,4 @@
-//! What `Process` promises, by the numbers of the list of behaviours (A134 to A159, A229 to A235), on real processes.
+//! What `Process` promises, by the numbers of the list of behaviours (A130 to A159, A229 to A235), on real processes.
 //!
 //! Nothing here makes a pool or calls `init`: children are taken over by the hook, which has to be linked for `Process`
 //! alone. A scenario that counts what a whole process has runs in a child of its own ([`alone`]).

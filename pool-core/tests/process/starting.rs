@@ -78,6 +78,40 @@ fn arguments_that_the_child_cannot_decode_are_exit_code_1_with_a_message() {
 }
 
 #[test]
+fn a131_the_program_can_be_chosen_in_any_form_of_a_path() {
+    let path = std::env::current_exe().unwrap();
+    let none: [&str; 0] = [];
+    let text = path.to_str().unwrap();
+    let forms = [
+        Process::builder().command(text, none),
+        Process::builder().command(text.to_owned(), none),
+        Process::builder().command(path.as_os_str(), none),
+        Process::builder().command(path.clone(), none),
+    ];
+    for form in forms {
+        let child = form.target(|| std::env::args().len() as i32, ());
+        child.start().unwrap();
+        assert_eq!(end_of(&child), Some(1), "the program's name and no argument");
+    }
+}
+
+#[test]
+fn a132_arguments_arrive_as_they_were_given() {
+    fn compare(number: i32, text: String, list: Vec<i32>, pair: (i32, Option<char>)) {
+        assert_eq!((number, &*text, &*list, pair), (1, "str", &[1][..], (1, Some('a'))));
+    }
+    let children = [
+        Process::new(compare, (1, "str".to_owned(), vec![1], (1, Some('a')))),
+        Process::new(|only: (i32,)| assert_eq!(only, (1,)), ((1,),)),
+        Process::new(|| (), ()),
+    ];
+    for child in children {
+        child.start().unwrap();
+        assert_eq!(end_of(&child), Some(0));
+    }
+}
+
+#[test]
 fn a_program_that_does_not_exist_is_named() {
     let child = Process::builder().name("lost").command("/nowhere/to/be/found", ["x"]).target(|| (), ());
     let error = child.start().unwrap_err();

@@ -37,7 +37,7 @@ fn main() -> ExitCode {
     let done = match arguments.as_slice() {
         [] => toolchain().and_then(print_all),
         [root] => print_all(root.into()),
-        _ => Err("usage: checksums [DIR]".into()),
+        [_, surplus, ..] => Err(format!("unexpected argument {surplus:?}; usage: checksums [DIR]").into()),
     };
     done.unwrap_or_else(|error| {
         // Nobody reads on, as with `| head`: that is no failure.

@@ -1,6 +1,8 @@
 //! Tasks that segfault, exit, panic and are killed, among healthy ones: each of the healthy delivers its result, each of
 //! the others is told exactly.
 
+use std::error::Error;
+use std::io::{self, ErrorKind, Write, stdout};
 use std::ptr::without_provenance_mut;
 
 use pool_core::{Future, ProcessPoolExecutor};
@@ -38,16 +40,24 @@ fn reciprocal(number: u32) -> f64 {
     1.0 / f64::from(number)
 }
 
-fn show(future: &Future<u32>) {
+fn show(future: &Future<u32>) -> io::Result<()> {
     match future.result() {
-        Ok(value) => println!("{} returned {value}", future.task_name()),
-        Err(error) => println!("{} failed: {error}", future.task_name()),
+        Ok(value) => writeln!(stdout(), "{} returned {value}", future.task_name()),
+        Err(error) => writeln!(stdout(), "{} failed: {error}", future.task_name()),
     }
 }
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
+fn main() -> Result<(), Box<dyn Error>> {
     pool_core::init();
     env_logger::init();
+    match run() {
+        // Nobody reads on, as with `| head`: that is no failure.
+        Err(error) if error.downcast_ref().map(io::Error::kind) == Some(ErrorKind::BrokenPipe) => Ok(()),
+        ended => ended,
+    }
+}
+
+fn run() -> Result<(), Box<dyn Error>> {
     // A panic is told in one line, also to who has asked for backtraces.
     let pool = ProcessPoolExecutor::builder().max_workers(2).worker_env("RUST_BACKTRACE", "0").build()?;
     let futures = [
@@ -61,11 +71,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         pool.submit(be_killed, ())?,
         pool.submit(square, (5,))?,
     ];
-    futures.iter().for_each(show);
+    futures.iter().try_for_each(show)?;
     for (number, result) in pool.map(reciprocal, [1, 2, 0, 4, 5])?.enumerate() {
         match result {
-            Ok(value) => println!("item {number} of the batch: {value}"),
-            Err(error) => println!("item {number} of the batch: {error}"),
+            Ok(value) => writeln!(stdout(), "item {number} of the batch: {value}")?,
+            Err(error) => writeln!(stdout(), "item {number} of the batch: {error}")?,
         }
     }
     Ok(())

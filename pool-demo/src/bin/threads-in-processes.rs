@@ -1,6 +1,8 @@
 //! Five processes side by side, each with three threads that sleep a random fraction of three seconds.
 
+use std::error::Error;
 use std::hash::{BuildHasher, RandomState};
+use std::io::{self, ErrorKind, Write, stdout};
 use std::time::Duration;
 
 use pool_core::{Process, current_process, thread};
@@ -12,7 +14,8 @@ fn random() -> f64 {
 
 fn thread_task() {
     std::thread::sleep(Duration::from_secs(3).mul_f64(random()));
-    println!(">thread {} in process {} done.", thread::current().name(), current_process().name());
+    // Whether anybody reads it is not the thread's affair.
+    let _ = writeln!(stdout(), ">thread {} in process {} done.", thread::current().name(), current_process().name());
 }
 
 fn process_task() {
@@ -20,12 +23,20 @@ fn process_task() {
     for thread in threads {
         thread.join().expect("the thread does not panic");
     }
-    println!("Process {} done.", current_process().name());
+    let _ = writeln!(stdout(), "Process {} done.", current_process().name());
 }
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
+fn main() -> Result<(), Box<dyn Error>> {
     pool_core::init();
     env_logger::init();
+    match run() {
+        // Nobody reads on, as with `| head`: that is no failure.
+        Err(error) if error.downcast_ref().map(io::Error::kind) == Some(ErrorKind::BrokenPipe) => Ok(()),
+        ended => ended,
+    }
+}
+
+fn run() -> Result<(), Box<dyn Error>> {
     let processes: Vec<Process> = (0..5).map(|_| Process::new(process_task, ())).collect();
     for process in &processes {
         process.start()?;
@@ -33,6 +44,6 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     for process in &processes {
         process.join()?;
     }
-    println!("Main process done.");
+    writeln!(stdout(), "Main process done.")?;
     Ok(())
 }

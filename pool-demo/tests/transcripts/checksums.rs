@@ -157,7 +157,7 @@ fn a_folder_that_is_none_is_named() {
 #[test]
 fn more_than_one_argument_is_a_wrong_call() {
     let output = run(Program::new(CHECKSUMS).args(["a", "b"]));
-    assert_eq!(output.stderr(), "checksums: usage: checksums [DIR]\n");
+    assert_eq!(output.stderr(), "checksums: unexpected argument \"b\"; usage: checksums [DIR]\n");
     assert_eq!((output.code, output.stdout().as_str()), (Some(1), ""));
 }
 

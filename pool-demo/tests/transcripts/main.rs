@@ -3,15 +3,32 @@
 //! Keeps true: a scenario that can race is run several times; each run ends by itself, with exit code 0 and nothing on
 //! stderr, or a test fails. Never asserts how long anything takes.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot do what it needs has failed")]
+
 mod checksums;
 mod program;
 mod shape;
 
-use program::{Program, run};
+use std::fs::File;
+use std::io::{BufRead, BufReader, pipe};
+
+use program::{Output, Program, run};
 use shape::{anonymous, masked, pids};
 
 /// How often a scenario runs whose lines depend on several processes.
 const RUNS: usize = 5;
+
+/// Every demo.
+const DEMOS: [&str; 8] = [
+    env!("CARGO_BIN_EXE_main-thread"),
+    env!("CARGO_BIN_EXE_workers"),
+    env!("CARGO_BIN_EXE_helper-threads"),
+    env!("CARGO_BIN_EXE_callbacks"),
+    env!("CARGO_BIN_EXE_threads-in-processes"),
+    env!("CARGO_BIN_EXE_checksums"),
+    env!("CARGO_BIN_EXE_crash"),
+    env!("CARGO_BIN_EXE_swap-backend"),
+];
 
 /// What a program printed that promises to end well.
 fn transcript(path: &str) -> String {
@@ -95,7 +112,7 @@ fn crash_delivers_every_healthy_result_and_tells_every_failure() {
              crash::square returned 4\n\
              crash::exit failed: worker P died while it ran task crash::exit: exit code 3\n\
              crash::square returned 9\n\
-             crash::panic failed: task crash::panic panicked at pool-demo/src/bin/crash.rs:25:5 \
+             crash::panic failed: task crash::panic panicked at pool-demo/src/bin/crash.rs:27:5 \
              (worker P, thread MainThread): cannot serve \"soup\"\n\
              crash::square returned 16\n\
              crash::be_killed failed: worker P died while it ran task crash::be_killed: signal 9 (SIGKILL)\n\
@@ -133,4 +150,44 @@ fn swap_backend_says_the_same_on_every_backend_but_where_it_ran() {
     for _ in 0..RUNS {
         assert_eq!(transcript(env!("CARGO_BIN_EXE_swap-backend")), expected);
     }
+}
+
+#[test]
+fn a_reader_that_leaves_ends_no_demo_with_noise() {
+    let programs = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/src/bin")).unwrap();
+    assert_eq!(programs.count(), DEMOS.len(), "a demo is missing here");
+    for demo in DEMOS {
+        let (line, output) = read_first_line(demo);
+        assert!(line.ends_with('\n'), "{demo}: {line:?}");
+        assert_eq!((output.code, output.stderr().as_str()), (Some(0), ""), "{demo}");
+
+        let (reader, writer) = pipe().unwrap();
+        drop(reader);
+        let output = run(Program::new(demo).stdout(writer));
+        assert_eq!((output.code, output.stderr().as_str()), (Some(0), ""), "{demo} whose reader left before");
+    }
+}
+
+#[test]
+fn a_full_disk_is_told_by_every_demo() {
+    for demo in DEMOS {
+        let full = File::options().write(true).open("/dev/full").unwrap();
+        let output = run(Program::new(demo).stdout(full));
+        assert_eq!(output.code, Some(1), "{demo}: {output:?}");
+        assert!(output.stderr().contains("No space left on device"), "{demo}: {output:?}");
+        assert!(!output.stderr().contains("panicked"), "{demo}: {output:?}");
+    }
+}
+
+/// Reads one line of a program and goes, as `head -1` does.
+fn read_first_line(path: &str) -> (String, Output) {
+    let (reader, writer) = pipe().unwrap();
+    std::thread::scope(|scope| {
+        let reading = scope.spawn(move || {
+            let mut line = String::new();
+            BufReader::new(reader).read_line(&mut line).map(|_| line)
+        });
+        let output = run(Program::new(path).stdout(writer));
+        (reading.join().unwrap().unwrap(), output)
+    })
 }

@@ -2,6 +2,7 @@
 //!
 //! The worker walks the ring in order and trusts its parent, whose requests it cannot write.
 
+use std::ops::DerefMut;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
@@ -117,40 +118,45 @@ impl<S: WorkerSide> WorkerEnd<S> {
     /// Runs frames until the link is closed and nothing is posted.
     pub(crate) fn serve(&mut self, work: &mut dyn FnMut(&mut dyn Job)) {
         while self.await_frame() {
-            self.release(self.slot());
-            self.assignment.current.store(self.sequence + 1, Ordering::Relaxed);
-            let mut job = SlotJob::new(self);
-            match job.open() {
+            let (mut job, opened) = SlotJob::open(&mut *self);
+            match opened {
                 Opened::Ready => work(&mut job),
                 Opened::Failed(errno) => job.fail(errno),
                 Opened::Recalled => {}
                 Opened::Gone => return,
             }
             job.leave();
-            self.assignment.current.store(0, Ordering::Relaxed);
-            self.sequence += 1;
         }
     }
 
     /// False: the link is closed and all was run.
     fn await_frame(&self) -> bool {
-        let memory = Arc::clone(&self.memory);
-        let word = memory.outcome.word(outcome::word(self.slot()));
-        let lap = lap_of(self.sequence);
         loop {
-            let closing = self.closing.is_closing();
-            let seen = Word::load(word);
-            if seen.lap() == lap {
-                return true;
+            match self.look() {
+                Look::Frame => return true,
+                Look::Closed => return false,
+                Look::Changed => {}
+                Look::Asleep(sleeping) => {
+                    self.side.sleep(self.memory.outcome.word(outcome::word(self.slot())), sleeping);
+                }
             }
-            if closing {
-                return false;
-            }
-            if let Some(sleeping) = word::announce_sleep(word, seen)
-                && !self.closing.is_closing()
-            {
-                self.side.sleep(word, sleeping);
-            }
+        }
+    }
+
+    /// Looks for the next frame, and where there is none announces sleep.
+    pub(crate) fn look(&self) -> Look {
+        let word = self.memory.outcome.word(outcome::word(self.slot()));
+        let closing = self.closing.is_closing();
+        let seen = Word::load(word);
+        if seen.lap() == lap_of(self.sequence) {
+            return Look::Frame;
+        }
+        if closing {
+            return Look::Closed;
+        }
+        match word::announce_sleep(word, seen) {
+            Some(sleeping) if !self.closing.is_closing() => Look::Asleep(sleeping),
+            _ => Look::Changed,
         }
     }
 
@@ -235,9 +241,20 @@ impl Assignment for SlotAssignment {
     }
 }
 
-/// One frame in the worker's hands.
-struct SlotJob<'a, S> {
-    end: &'a mut WorkerEnd<S>,
+/// What a worker finds that looks for a frame.
+pub(crate) enum Look {
+    Frame,
+    /// The link is closed and all was run.
+    Closed,
+    /// Something happened just now: look again.
+    Changed,
+    /// Nothing, and it may sleep while the word stays like this.
+    Asleep(Word),
+}
+
+/// One frame in the hands of a worker's end, which it borrows or owns.
+pub(crate) struct SlotJob<E> {
+    end: E,
     memory: Arc<Memory>,
     payload: Payload,
     first: u32,
@@ -272,7 +289,7 @@ enum Payload {
 }
 
 /// How a frame was received.
-enum Opened {
+pub(crate) enum Opened {
     Ready,
     /// It was recalled before anything of it was claimed.
     Recalled,
@@ -282,15 +299,22 @@ enum Opened {
     Gone,
 }
 
-impl<'a, S: WorkerSide> SlotJob<'a, S> {
-    fn new(end: &'a mut WorkerEnd<S>) -> Self {
+impl<S: WorkerSide, E: DerefMut<Target = WorkerEnd<S>>> SlotJob<E> {
+    /// Receives the frame that was found.
+    pub(crate) fn open(mut end: E) -> (Self, Opened) {
+        let slot = end.slot();
+        end.release(slot);
+        end.assignment.current.store(end.sequence + 1, Ordering::Relaxed);
         let memory = Arc::clone(&end.memory);
         let payload = Payload::Region { offset: 0, len: 0 };
         let (stream, written, large, timed, record) = (None, 0, 0, false, Vec::new());
-        Self { end, memory, payload, first: 0, items: 0, stream, written, hold: Hold::Fresh, large, timed, record }
+        let mut job =
+            Self { end, memory, payload, first: 0, items: 0, stream, written, hold: Hold::Fresh, large, timed, record };
+        let opened = job.receive();
+        (job, opened)
     }
 
-    fn open(&mut self) -> Opened {
+    fn receive(&mut self) -> Opened {
         let header = request::slot(self.end.slot());
         let memory = Arc::clone(&self.memory);
         let field = |field: usize| memory.request.word(header + field).load(Ordering::Relaxed);
@@ -343,12 +367,15 @@ impl<'a, S: WorkerSide> SlotJob<'a, S> {
 
     /// Gives back what nobody claimed, tells the manager, and goes on. It also hears of a frame that was recalled whole:
     /// there is a free slot for those who were told that the link is full.
-    fn leave(self) {
+    pub(crate) fn leave(mut self) -> E {
         word::decline(self.word(), self.lap());
         word::pass(self.word(), self.lap());
         if word::take_armed(self.memory.outcome.word(outcome::ARMED)) {
             self.end.side.ring();
         }
+        self.end.assignment.current.store(0, Ordering::Relaxed);
+        self.end.sequence += 1;
+        self.end
     }
 
     /// Where outcomes go: the slot's own area, or a larger one for a frame of many items.
@@ -391,15 +418,20 @@ impl<'a, S: WorkerSide> SlotJob<'a, S> {
 
     /// Puts the record into the stream, then says so.
     fn publish_record(&mut self) {
+        self.lay_record();
+        self.hold = Hold::Published;
+        if word::publish(self.word()) && word::take_armed_for_item(self.memory.outcome.word(outcome::ARMED)) {
+            self.end.side.ring();
+        }
+    }
+
+    /// Puts the record into the stream, which nobody looks at yet.
+    fn lay_record(&mut self) {
         let (offset, _) = self.stream();
         self.memory.outcome.copy_in(offset + self.written, &self.record);
         self.written += self.record.len();
         let area = outcome::area(self.end.slot());
         self.memory.outcome.word(area + outcome::WRITTEN).store(self.written as u64, Ordering::Relaxed);
-        self.hold = Hold::Published;
-        if word::publish(self.word()) && word::take_armed_for_item(self.memory.outcome.word(outcome::ARMED)) {
-            self.end.side.ring();
-        }
     }
 
     fn arena_for(&mut self, len: usize) -> Option<(usize, usize)> {
@@ -407,7 +439,7 @@ impl<'a, S: WorkerSide> SlotJob<'a, S> {
     }
 }
 
-impl<S: WorkerSide> Job for SlotJob<'_, S> {
+impl<S: WorkerSide, E: DerefMut<Target = WorkerEnd<S>>> Job for SlotJob<E> {
     fn request(&self) -> &[u8] {
         match &self.payload {
             Payload::Body(body) => body.as_slice(),
@@ -444,3 +476,6 @@ impl<S: WorkerSide> Job for SlotJob<'_, S> {
         self.publish_record();
     }
 }
+
+#[cfg(feature = "simulation")]
+mod simulated;

@@ -1,8 +1,9 @@
 //! What is promised: every numbered behaviour, with its name, or the reason why no test proves it.
 //!
 //! Part A follows CPython's own tests of ProcessPoolExecutor, Future, wait, as_completed and Process, by their names
-//! there. Part B is what CPython lacks and we promise, part D what attacks on the design brought up. Keeps true: the
-//! numbers of a part rise, and each stands here once.
+//! there; 128 to 133 are what its tests of the interpreter pool add, and its first four of Process. Part B is what CPython
+//! lacks and we promise, part D what attacks on the design brought up. Keeps true: the numbers of a part rise, and each
+//! stands here once.
 
 use super::names::{Number, Part};
 use Part::{A, B, D};
@@ -31,13 +32,17 @@ pub(super) const CONTRACT: [&str; 7] = [
     "every limit is stated; hitting it names the sizes",
 ];
 
-const INTERPRETER: &str = "about the interpreter: imports, scripts, duck types; nothing of it is in Rust";
+const TYPES: &str = "checked by the compiler: an argument of another type does not build";
+const TRUTH: &str = "about errors that count as false; an error has no truth value in Rust";
+const WINDOWS: &str = "about a limit of Windows, which is not supported";
+const LEFT_OUT: &str = "the list of behaviours has no such number, as it makes no sense in Rust";
 const STRICT: &str = "the strict mode, in which a lost worker breaks the pool, comes later";
 const RECYCLING: &str = "recycling of workers comes later";
 const FORCED: &str = "terminating and killing the workers of a pool comes later";
 const LIMITS: &str = "deadlines, limits and kills of running tasks come later";
-const FORK_SERVER: &str = "about a server that forks the children; it comes with the zygote";
+const FORK_SERVER: &str = "about a server that forks the children, its modules and its key; it comes with the zygote";
 const TOOLBOX: &str = "the toolbox of queues, pools, locks and shared memory comes later";
+const FORKED_LOCK: &str = "about a lock made for forked children in a spawned one; locks come with the toolbox";
 const HARDENING: &str = "its proof comes later";
 
 const fn proved(part: Part, value: u16, name: &'static str) -> Entry {
@@ -61,7 +66,7 @@ pub(super) const ENTRIES: &[Entry] = &[
     proved(A, 3, "test_map"),
     proved(A, 4, "test_map_exception"),
     proved(A, 5, "test_map_timeout"),
-    absent(A, 6, "-", INTERPRETER),
+    absent(A, 6, "test_map_buffersize_type_validation", TYPES),
     proved(A, 7, "test_map_buffersize_value_validation"),
     proved(A, 8, "test_map_buffersize"),
     proved(A, 9, "test_map_buffersize_on_multiple_iterables"),
@@ -74,7 +79,7 @@ pub(super) const ENTRIES: &[Entry] = &[
     proved(A, 16, "test_no_stale_references"),
     proved(A, 17, "test_max_workers_negative"),
     proved(A, 18, "test_free_reference"),
-    absent(A, 19, "-", INTERPRETER),
+    absent(A, 19, "test_swallows_falsey_exceptions", TRUTH),
     proved(A, 20, "test_done_callback_with_result"),
     proved(A, 21, "test_done_callback_with_exception"),
     proved(A, 22, "test_done_callback_with_cancel"),
@@ -110,7 +115,7 @@ pub(super) const ENTRIES: &[Entry] = &[
     proved(A, 52, "test_duplicate_futures"),
     proved(A, 53, "test_free_reference_yielded_future"),
     proved(A, 54, "test_correct_timeout_exception_msg"),
-    absent(A, 55, "-", INTERPRETER),
+    absent(A, 55, "test_max_workers_too_large", WINDOWS),
     absent(A, 56, "test_killed_child", STRICT),
     proved(A, 57, "test_broken_process_pool_traceback"),
     proved(A, 58, "test_map_chunksize"),
@@ -121,7 +126,7 @@ pub(super) const ENTRIES: &[Entry] = &[
     proved(A, 63, "test_idle_process_reuse_one"),
     proved(A, 64, "test_idle_process_reuse_multiple"),
     absent(A, 65, "test_max_tasks_per_child", RECYCLING),
-    absent(A, 66, "-", RECYCLING),
+    absent(A, 66, "test_max_tasks_per_child_defaults_to_spawn_context", RECYCLING),
     absent(A, 67, "test_max_tasks_per_child_pending_tasks_gh115634", RECYCLING),
     absent(A, 68, "test_shutdown_no_wait_max_tasks_gh119592", RECYCLING),
     absent(A, 69, "test_gc_during_max_tasks_worker_exit_gh152967", RECYCLING),
@@ -131,7 +136,7 @@ pub(super) const ENTRIES: &[Entry] = &[
     proved(A, 73, "test_python_finalization_error"),
     absent(A, 74, "test_terminate_workers", FORCED),
     absent(A, 75, "test_kill_workers", FORCED),
-    absent(A, 76, "-", FORCED),
+    absent(A, 76, "test_force_shutdown_workers_invalid_op", FORCED),
     absent(A, 77, "test_force_shutdown_workers", FORCED),
     absent(A, 78, "test_force_shutdown_workers_dead_workers", FORCED),
     absent(A, 79, "test_force_shutdown_workers_not_started_yet", FORCED),
@@ -183,12 +188,12 @@ pub(super) const ENTRIES: &[Entry] = &[
     proved(A, 125, "test_hang_global_shutdown_lock"),
     proved(A, 126, "test_process_fork_from_a_threadpool"),
     proved(A, 127, "test_executor_map_current_future_cancel"),
-    absent(A, 128, "-", INTERPRETER),
-    absent(A, 129, "-", INTERPRETER),
-    absent(A, 130, "-", INTERPRETER),
-    absent(A, 131, "-", INTERPRETER),
-    absent(A, 132, "-", INTERPRETER),
-    absent(A, 133, "-", INTERPRETER),
+    proved(A, 128, "interpreter pool: errors, blocking, thread names"),
+    proved(A, 129, "interpreter pool: awaited, and no more awaited"),
+    proved(A, 130, "test_current"),
+    proved(A, 131, "test_set_executable"),
+    proved(A, 132, "test_args_argument"),
+    proved(A, 133, "test_daemon_argument"),
     proved(A, 134, "test_parent_process_attributes"),
     proved(A, 135, "test_parent_process"),
     proved(A, 136, "test_process"),
@@ -215,25 +220,25 @@ pub(super) const ENTRIES: &[Entry] = &[
     proved(A, 157, "test_subclassing"),
     proved(A, 158, "test_stderr_flush"),
     proved(A, 159, "test_sys_exit"),
-    absent(A, 160, "-", INTERPRETER),
-    absent(A, 161, "-", INTERPRETER),
-    absent(A, 162, "-", INTERPRETER),
-    absent(A, 163, "-", INTERPRETER),
-    absent(A, 164, "-", INTERPRETER),
-    absent(A, 165, "-", INTERPRETER),
-    absent(A, 166, "-", INTERPRETER),
-    absent(A, 167, "-", INTERPRETER),
-    absent(A, 168, "-", INTERPRETER),
-    absent(A, 169, "-", INTERPRETER),
-    absent(A, 170, "-", INTERPRETER),
+    absent(A, 160, "-", LEFT_OUT),
+    absent(A, 161, "-", LEFT_OUT),
+    absent(A, 162, "-", LEFT_OUT),
+    absent(A, 163, "-", LEFT_OUT),
+    absent(A, 164, "-", LEFT_OUT),
+    absent(A, 165, "-", LEFT_OUT),
+    absent(A, 166, "-", LEFT_OUT),
+    absent(A, 167, "-", LEFT_OUT),
+    absent(A, 168, "-", LEFT_OUT),
+    absent(A, 169, "-", LEFT_OUT),
+    absent(A, 170, "-", LEFT_OUT),
     proved(A, 171, "test_context"),
     proved(A, 172, "test_spawn_dont_set_context"),
     proved(A, 173, "test_freeze_support_dont_set_context"),
-    absent(A, 174, "check_module_types", INTERPRETER),
+    absent(A, 174, "check_module_types", FORK_SERVER),
     proved(A, 175, "test_set_get"),
     proved(A, 176, "test_get_all_start_methods"),
     absent(A, 177, "test_preload_resources", FORK_SERVER),
-    absent(A, 178, "test_mixed_startmethod", TOOLBOX),
+    absent(A, 178, "test_mixed_startmethod", FORKED_LOCK),
     proved(A, 179, "test_nested_startmethod"),
     proved(A, 180, "temporary directory: fallback"),
     proved(A, 181, "temporary directory: lazy default"),
@@ -257,7 +262,7 @@ pub(super) const ENTRIES: &[Entry] = &[
     absent(B, 10, "Ctrl-C ends, Ctrl-Z stops the program with its workers", HARDENING),
     proved(B, 11, "1000 pools leave fds, processes, threads as before"),
     proved(B, 12, "running() only while it runs; cancel() works until then"),
-    absent(B, 13, "a slow callback delays other callbacks only", HARDENING),
+    proved(B, 13, "a slow callback delays other callbacks only"),
     absent(B, 14, "a crash in a batch blames one item, re-runs the rest", HARDENING),
     absent(B, 15, "a time limit counts from the start of execution", LIMITS),
     absent(B, 16, "cancel of a running task, worker replaced", LIMITS),

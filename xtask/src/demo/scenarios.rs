@@ -16,6 +16,8 @@ pub(super) struct Scenario {
     pub(super) name: &'static str,
     /// What it shows, in one line.
     pub(super) shows: &'static str,
+    /// How many arguments it takes at most.
+    pub(super) arguments: usize,
     /// How much of it is shown among all the others.
     pub(super) output: Output,
 }
@@ -30,6 +32,7 @@ pub(super) const SCENARIOS: [Scenario; 8] = [
     Scenario {
         name: "checksums",
         shows: "SHA-256 of every file below a directory (the toolchain's library), on all cores",
+        arguments: 1,
         output: Output::Ends,
     },
     whole("crash", "tasks that segfault, exit, panic and are killed, among healthy ones"),
@@ -37,7 +40,7 @@ pub(super) const SCENARIOS: [Scenario; 8] = [
 ];
 
 const fn whole(name: &'static str, shows: &'static str) -> Scenario {
-    Scenario { name, shows, output: Output::Whole }
+    Scenario { name, shows, arguments: 0, output: Output::Whole }
 }
 
 #[cfg(test)]

@@ -70,7 +70,6 @@ impl Worker {
         if count == 0 {
             return;
         }
-        self.offered = false;
         let began = std::mem::replace(&mut self.since, (self.outstanding > 0).then_some(now));
         let Some(elapsed) = began.map(|began| now.saturating_duration_since(began)) else { return };
         let each = elapsed / u32::try_from(count).unwrap_or(u32::MAX);

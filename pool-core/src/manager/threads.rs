@@ -1,0 +1,125 @@
+//! The two threads of a pool, and who of them takes the manager's turns.
+//!
+//! Callbacks run on the manager thread, one at a time and in order; while it runs them the feeder takes its turns, so that
+//! a slow callback delays other callbacks and nothing else. Keeps true: a panic of ours in either thread resolves every
+//! future of the pool, also while the other one is in a callback. Never lets both take turns.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use crate::error::Broken;
+use crate::future::{panic_text, run_callback};
+use crate::manager::orders::{Job, Mind};
+use crate::manager::pool::{Demand, Pool};
+use crate::manager::state::{Limits, State};
+use crate::manager::{Manager, feeder};
+use crate::thread::{JoinHandle, spawn_internal};
+
+/// The two threads of a pool.
+pub(crate) struct Threads {
+    manager: JoinHandle<()>,
+    feeder: JoinHandle<()>,
+}
+
+impl Threads {
+    /// Starts them. The manager is the first to be named.
+    ///
+    /// # Errors
+    /// The name of the thread that could not be started, and why.
+    pub(crate) fn start(pool: &Arc<Pool>, limits: Limits) -> Result<Self, (&'static str, std::io::Error)> {
+        let mind = Box::new(Manager::new(Arc::clone(pool), State::new(limits)));
+        let manager = spawn_internal(None, move || run_manager(mind)).map_err(|error| ("manager", error))?;
+        let for_feeder = Arc::clone(pool);
+        match spawn_internal(Some("QueueFeederThread"), move || run_feeder(&for_feeder)) {
+            Ok(feeder) => Ok(Self { manager, feeder }),
+            Err(error) => {
+                pool.shut();
+                pool.orders.stop();
+                let _ = manager.join();
+                Err(("QueueFeederThread", error))
+            }
+        }
+    }
+
+    /// Waits for both: the manager ends the feeder.
+    pub(crate) fn join(self) {
+        let _ = self.manager.join();
+        let _ = self.feeder.join();
+    }
+}
+
+fn run_manager(mut mind: Box<Manager>) {
+    let pool = Arc::clone(&mind.pool);
+    pool.appoint_manager();
+    while !mind.is_over() {
+        take_turn(&mut mind);
+        mind = run_callbacks(&pool, mind);
+    }
+    pool.orders.stop();
+    loop {
+        let callbacks = pool.depart();
+        if callbacks.is_empty() {
+            break;
+        }
+        callbacks.into_iter().for_each(run_callback);
+    }
+    pool.end();
+}
+
+/// Runs what fell due, and lets the feeder take the turns as long as that takes.
+fn run_callbacks(pool: &Pool, mut mind: Box<Manager>) -> Box<Manager> {
+    while !mind.callbacks.is_empty() {
+        let mut callbacks = std::mem::take(&mut mind.callbacks);
+        pool.orders.lend(mind);
+        while !callbacks.is_empty() {
+            callbacks.into_iter().for_each(run_callback);
+            callbacks = pool.orders.due();
+        }
+        mind = pool.orders.recall(|| pool.hub.wake());
+    }
+    mind
+}
+
+fn run_feeder(pool: &Arc<Pool>) {
+    pool.appoint_feeder();
+    let Err(payload) = catch_unwind(AssertUnwindSafe(|| work_off(pool))) else { return };
+    report_panic(pool, panic_text(&*payload));
+    match pool.orders.desert() {
+        // The manager is in a callback, and nobody waits for that.
+        Some(mut mind) => {
+            mind.abandon();
+            pool.orders.give_back(mind);
+        }
+        None => pool.demand(Demand::Abandon),
+    }
+}
+
+fn work_off(pool: &Pool) {
+    while let Some(job) = pool.orders.next() {
+        match job {
+            Job::Order(order) => feeder::obey(pool, order),
+            Job::Turn(mut mind) => {
+                take_turn(&mut mind);
+                pool.orders.give_back(mind);
+            }
+        }
+    }
+}
+
+fn take_turn(mind: &mut Manager) {
+    if let Err(payload) = catch_unwind(AssertUnwindSafe(|| mind.turn())) {
+        report_panic(&mind.pool, panic_text(&*payload));
+        mind.abandon();
+    }
+    if mind.is_over() {
+        mind.pool.finish();
+    }
+}
+
+/// Breaks the pool for a panic of the calling thread.
+fn report_panic(pool: &Pool, message: &str) {
+    let thread = crate::thread::current().name().to_owned();
+    let broken = Broken::Internal { thread, message: message.to_owned() };
+    log::error!("{broken}");
+    pool.break_down(Arc::new(broken));
+}

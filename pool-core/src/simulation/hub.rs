@@ -1,0 +1,197 @@
+//! The simulated backend's hub and links: what the pool calls, over the real slots. Before and after a call others get to
+//! act, as they do where there are threads.
+
+use std::fmt;
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+
+use pool_ipc::simulation::Near;
+use pool_ipc::{Frame, Hub, Link, LinkEvent, LinkId, Refused, Running, Share, StartError, StartOrder, Ticket};
+
+use crate::simulation::driver::{self, Others};
+use crate::simulation::plan::Sabotage;
+use crate::simulation::worker::Worker;
+use crate::simulation::world::World;
+
+/// The pids of simulated workers begin here.
+const FIRST_PID: u32 = 1000;
+
+/// Where the links of a simulated pool meet.
+pub(super) struct SimulatedHub(pub(super) Weak<World>);
+
+impl fmt::Debug for SimulatedHub {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SimulatedHub")
+    }
+}
+
+impl Hub for SimulatedHub {
+    fn start(&self, id: LinkId, _order: &StartOrder) -> Result<Arc<dyn Link>, StartError> {
+        let gone = || StartError { doing: "simulating", program: None, source: std::io::Error::other("gone") };
+        let world = self.0.upgrade().ok_or_else(gone)?;
+        let mut state = world.state();
+        if state.happens(world.plan.trouble.start_fails) {
+            log::trace!("feeder: {id:?} cannot be started");
+            let source = std::io::Error::from_raw_os_error(11);
+            return Err(StartError { doing: "starting a simulated worker", program: None, source });
+        }
+        let (near, far) = pool_ipc::simulation::link(id);
+        let (near, pid) = (Arc::new(near), FIRST_PID + id.0 as u32);
+        state.workers.insert(id, Worker::new(id, pid, Arc::clone(&near), far));
+        drop(state);
+        log::trace!("feeder: {id:?} is started");
+        driver::interrupt(&world, Others::Anyone);
+        Ok(Arc::new(SimulatedLink { id, pid, near, world: Arc::downgrade(&world) }))
+    }
+
+    fn wait(&self, _deadline: Option<Instant>, events: &mut Vec<LinkEvent>) {
+        if let Some(world) = self.0.upgrade() {
+            events.extend(world.news());
+        }
+    }
+
+    fn wake(&self) {
+        if let Some(world) = self.0.upgrade() {
+            let mut state = world.state();
+            let lost = world.plan.sabotage == Some(Sabotage::WakeIsLost) && state.random.one_in(4);
+            state.woken |= !lost;
+        }
+    }
+}
+
+/// The parent's end of a simulated worker.
+struct SimulatedLink {
+    id: LinkId,
+    pid: u32,
+    near: Arc<Near>,
+    world: Weak<World>,
+}
+
+impl SimulatedLink {
+    fn interrupt(&self, others: Others) {
+        if let Some(world) = self.world.upgrade() {
+            driver::interrupt(&world, others);
+        }
+    }
+
+    /// Whether this backend gives back what was posted.
+    fn recalls(&self) -> bool {
+        self.world.upgrade().is_none_or(|world| world.plan.recall)
+    }
+
+    /// Puts back what was taken, where links are to be defective so.
+    fn leave_recalled(&self, frame: &Frame) {
+        let sabotage = self.world.upgrade().and_then(|world| world.plan.sabotage);
+        if sabotage == Some(Sabotage::RecallLeavesTheItem) {
+            let (owner, payload, window) = (Arc::clone(&frame.owner), frame.payload.clone(), frame.window.clone());
+            let _ = self.near.post(Frame { owner, payload, window, terms: frame.terms.clone() });
+        }
+    }
+}
+
+impl fmt::Debug for SimulatedLink {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SimulatedLink").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+impl Link for SimulatedLink {
+    fn id(&self) -> LinkId {
+        self.id
+    }
+
+    fn pid(&self) -> u32 {
+        self.pid
+    }
+
+    fn capacity(&self) -> u32 {
+        1
+    }
+
+    fn post(&self, mut frame: Frame) -> Result<Ticket, Refused> {
+        // The caller holds a future's lock, as it may in any backend.
+        self.interrupt(Others::Workers);
+        let sabotage = self.world.upgrade().and_then(|world| world.plan.sabotage);
+        if sabotage == Some(Sabotage::RequestIsChanged) && frame.payload.len() > 8 {
+            let mut bytes = frame.payload.as_slice().to_vec();
+            bytes[8] ^= 1;
+            frame.payload = bytes.into();
+        }
+        let window = frame.window.clone();
+        let posted = self.near.post(frame);
+        match &posted {
+            Ok(ticket) => log::trace!("items {window:?} are posted to {:?} as {ticket:?}", self.id),
+            Err(refused) => log::trace!("items {window:?} are refused by {:?}: {}", self.id, refused.why),
+        }
+        self.interrupt(Others::Workers);
+        posted
+    }
+
+    fn recall(&self, ticket: Ticket) -> Option<Frame> {
+        if !self.recalls() {
+            return None;
+        }
+        self.interrupt(Others::Workers);
+        let frame = self.near.recall(ticket)?;
+        log::trace!("{ticket:?} of {:?} is recalled: items {:?}", self.id, frame.window);
+        self.leave_recalled(&frame);
+        self.interrupt(Others::Workers);
+        Some(frame)
+    }
+
+    fn recall_tail(&self, share: Share) -> Vec<Frame> {
+        if !self.recalls() {
+            return Vec::new();
+        }
+        self.interrupt(Others::Anyone);
+        let frames = self.near.recall_tail(share);
+        log::trace!("{share:?} of {:?} is recalled: {frames:?}", self.id);
+        frames.iter().for_each(|frame| self.leave_recalled(frame));
+        self.interrupt(Others::Anyone);
+        frames
+    }
+
+    fn unclaimed(&self) -> usize {
+        if self.recalls() { self.near.unclaimed() } else { 0 }
+    }
+
+    fn is_running(&self, ticket: Ticket, item: u32) -> bool {
+        self.near.is_running(ticket, item)
+    }
+
+    fn running(&self) -> Option<Running> {
+        self.near.running()
+    }
+
+    fn shortest_timeout(&self) -> Option<Duration> {
+        self.near.shortest_timeout()
+    }
+
+    fn cancel(&self, ticket: Ticket) {
+        self.near.cancel(ticket);
+    }
+
+    fn outstanding(&self) -> usize {
+        self.interrupt(Others::Anyone);
+        self.near.outstanding()
+    }
+
+    fn collect(&self, events: &mut Vec<LinkEvent>) {
+        let _ = self.near.collect(events);
+    }
+
+    fn close(&self) {
+        self.interrupt(Others::Anyone);
+        log::trace!("{:?} is closed", self.id);
+        self.near.close();
+    }
+
+    fn signal(&self, signal: i32, _group: bool) -> bool {
+        log::trace!("{:?} is sent signal {signal}", self.id);
+        if let Some(world) = self.world.upgrade() {
+            world.state().kill(self.id);
+        }
+        self.interrupt(Others::Anyone);
+        true
+    }
+}

@@ -1,0 +1,153 @@
+//! What a seed has in store: the size of the pool, who is quick and who is slow, and what goes wrong how often.
+//!
+//! Each seed turns on a few kinds of trouble and leaves out the others, since a schedule with a bit of everything seldom
+//! gets far into anything.
+
+use crate::simulation::random::Random;
+
+/// A defect of the simulated links or hub, to see that the checks find it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sabotage {
+    /// What is recalled is run by its worker all the same.
+    RecallLeavesTheItem,
+    /// An outcome is not reported.
+    OutcomeIsDropped,
+    /// The item that a dead worker ran is given back as if nobody had begun it.
+    BlameIsForgotten,
+    /// What a dead worker had not begun is not given back.
+    RestIsLost,
+    /// A neighbour of the item that a dead worker ran gets the blame.
+    BlameIsMisplaced,
+    /// A worker's end is not reported.
+    EndIsSwallowed,
+    /// A dead worker's cause is another's.
+    CauseIsWrong,
+    /// Bytes of a request change on the way.
+    RequestIsChanged,
+    /// Callbacks of a turn run in the wrong order.
+    CallbacksAreReversed,
+    /// A wake-up is lost now and then.
+    WakeIsLost,
+}
+
+impl Sabotage {
+    /// All of them.
+    pub const ALL: [Self; 10] = [
+        Self::RecallLeavesTheItem,
+        Self::OutcomeIsDropped,
+        Self::BlameIsForgotten,
+        Self::RestIsLost,
+        Self::BlameIsMisplaced,
+        Self::EndIsSwallowed,
+        Self::CauseIsWrong,
+        Self::RequestIsChanged,
+        Self::CallbacksAreReversed,
+        Self::WakeIsLost,
+    ];
+}
+
+/// How often something happens: once in so many times; 0 is never.
+pub(super) type Rate = u64;
+
+/// A seed's plan.
+#[derive(Clone, Debug)]
+pub(super) struct Plan {
+    pub(super) max_workers: usize,
+    pub(super) frames_a_link: usize,
+    /// Whether links give back what was posted. Those that do not take one frame at a time.
+    pub(super) recall: bool,
+    /// What callers do before the pool is left to itself.
+    pub(super) deeds: u64,
+    pub(super) batch_items: u64,
+    /// How often the others come in between the steps of one.
+    pub(super) interrupts: Rate,
+    pub(super) weights: Weights,
+    pub(super) trouble: Trouble,
+    pub(super) shutdown: Rate,
+    pub(super) sabotage: Option<Sabotage>,
+}
+
+/// How often each is the next to do something.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Weights {
+    pub(super) manager: u64,
+    pub(super) feeder: u64,
+    pub(super) worker: u64,
+    pub(super) caller: u64,
+    pub(super) callback: u64,
+}
+
+/// What goes wrong, and how often.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Trouble {
+    pub(super) start_fails: Rate,
+    pub(super) dies_before_hello: Rate,
+    pub(super) never_says_hello: Rate,
+    pub(super) greets_badly: Rate,
+    pub(super) dies_idle: Rate,
+    pub(super) dies_before_claim: Rate,
+    pub(super) dies_after_claim: Rate,
+    pub(super) dies_while_writing: Rate,
+    pub(super) dies_after_done: Rate,
+    pub(super) declines: Rate,
+    pub(super) garbles: Rate,
+    pub(super) is_slow: Rate,
+    pub(super) stalls: Rate,
+    pub(super) rings_late: Rate,
+    pub(super) is_killed: Rate,
+}
+
+impl Trouble {
+    /// Whether the pool may break by it, instead of going on.
+    pub(super) fn may_break(&self) -> bool {
+        self.start_fails + self.dies_before_hello + self.never_says_hello + self.greets_badly + self.is_killed > 0
+    }
+}
+
+impl Plan {
+    pub(super) fn new(random: &mut Random, sabotage: Option<Sabotage>) -> Self {
+        let recall = !random.one_in(5);
+        let weight = |random: &mut Random| random.pick(&[1, 3, 10]);
+        Self {
+            max_workers: 1 + random.below(4) as usize,
+            frames_a_link: if recall { random.pick(&[64, 64, 4, 2]) } else { 1 },
+            recall,
+            deeds: 3 + random.below(30),
+            batch_items: random.pick(&[3, 8, 8, 40]),
+            interrupts: random.pick(&[0, 20, 6]),
+            weights: Weights {
+                manager: weight(random),
+                feeder: weight(random),
+                worker: weight(random),
+                caller: weight(random),
+                callback: weight(random),
+            },
+            trouble: Trouble::new(random),
+            shutdown: random.pick(&[0, 0, 30, 10]),
+            sabotage,
+        }
+    }
+}
+
+impl Trouble {
+    fn new(random: &mut Random) -> Self {
+        let mut some = |rates: &[Rate]| if random.one_in(3) { random.pick(rates) } else { 0 };
+        Self {
+            start_fails: some(&[20, 4]),
+            dies_before_hello: some(&[20, 4, 2]),
+            never_says_hello: some(&[30]),
+            greets_badly: some(&[60]),
+            dies_idle: some(&[30, 8]),
+            dies_before_claim: some(&[30, 8]),
+            dies_after_claim: some(&[30, 8]),
+            dies_while_writing: some(&[30, 8]),
+            dies_after_done: some(&[30, 8]),
+            declines: some(&[10, 3]),
+            garbles: some(&[40]),
+            is_slow: some(&[20, 5, 2]),
+            stalls: some(&[40]),
+            rings_late: some(&[10, 3]),
+            is_killed: some(&[200, 60]),
+        }
+    }
+}

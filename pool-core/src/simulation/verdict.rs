@@ -1,0 +1,109 @@
+//! The checks of a simulation that has come to its end: every promise, held against the account.
+
+use std::time::{Duration, Instant};
+
+use pool_ipc::LinkId;
+
+use crate::error::TaskError;
+use crate::manager::NotYet;
+use crate::simulation::book::{Book, Entry, Item, What};
+use crate::simulation::plan::Plan;
+use crate::simulation::request::value_of;
+
+/// What became of one item, as its caller sees it.
+type Seen = Option<Result<u64, TaskError>>;
+
+/// Whether anything is still pending, which it must not be while nothing happens.
+pub(super) fn pending(book: &Book, when: &str) -> Vec<String> {
+    let open = |entry: &Entry| match &entry.what {
+        What::Single { shared, .. } => !shared.is_done(),
+        // Batches are read at the end, since that takes their outcomes away.
+        What::Batch(_) => false,
+    };
+    let pending = book.entries.iter().filter(|(_, entry)| open(entry) && !entry.held);
+    pending.map(|(id, _)| format!("task {id} is pending {when}")).collect()
+}
+
+/// Everything that is wrong once the pool has ended.
+pub(super) fn violations(book: &Book, plan: &Plan, is_broken: bool) -> Vec<String> {
+    let mut wrong = Vec::new();
+    if is_broken && !plan.trouble.may_break() {
+        wrong.push("the pool broke, and nothing happened that may break it".to_owned());
+    }
+    for (&id, entry) in &book.entries {
+        for (number, item) in entry.items.iter().enumerate() {
+            let seen = see(entry, number as u32);
+            let facts = Facts { book, id, number: number as u32, entry, item, is_broken };
+            wrong.extend(facts.judge(&seen).map(|why| {
+                format!("item {number} of task {id}: {why}; its caller sees {seen:?}, its workers did {item:?}")
+            }));
+        }
+        if entry.callbacks_run != entry.callbacks_added {
+            let (run, added) = (entry.callbacks_run, entry.callbacks_added);
+            wrong.push(format!("of {added} callbacks of task {id} {run} ran"));
+        }
+    }
+    wrong
+}
+
+fn see(entry: &Entry, item: u32) -> Seen {
+    match &entry.what {
+        What::Single { shared, .. } => {
+            let future = crate::future::Future::<u64>::of(std::sync::Arc::clone(shared));
+            shared.is_done().then(|| future.result_timeout(Duration::ZERO))
+        }
+        What::Batch(batch) => match batch.take(item, Some(Instant::now())) {
+            Ok(outcome) => Some(outcome.and_then(|encoded| encoded.decode(batch.task()))),
+            Err(NotYet::TooLate | NotYet::WouldDeadlock | NotYet::Forked) => None,
+        },
+    }
+}
+
+/// All that there is to know about an item.
+struct Facts<'a> {
+    book: &'a Book,
+    id: u64,
+    number: u32,
+    entry: &'a Entry,
+    item: &'a Item,
+    is_broken: bool,
+}
+
+impl Facts<'_> {
+    /// What is wrong with what the caller sees.
+    fn judge(&self, seen: &Seen) -> Option<String> {
+        let Some(seen) = seen else { return Some("nothing came of it".to_owned()) };
+        match seen {
+            Ok(value) if *value != value_of(self.id, self.number) => Some("the value is another's".to_owned()),
+            Ok(_) if !self.item.published => Some("nobody published that".to_owned()),
+            Ok(_) => None,
+            Err(TaskError::WorkerDied(died)) => self.judge_death(died.pid, died.cause, died.corrupt.is_some()),
+            Err(_) if self.item.begun > 0 && !self.item.tainted => Some("it was begun".to_owned()),
+            Err(TaskError::Cancelled) if self.entry.cancel_asked || self.book.cancelled_pending => None,
+            Err(TaskError::ShutDown) if self.book.given_up => None,
+            Err(TaskError::Broken(_)) if self.is_broken => None,
+            Err(error) => Some(format!("there is no reason for that: {error}")),
+        }
+    }
+
+    fn judge_death(&self, pid: u32, cause: pool_ipc::ExitCause, corrupt: bool) -> Option<String> {
+        let told = (pid, cause);
+        if corrupt {
+            // Of a liar's items one gets the blame, whichever it is.
+            let lied = self.book.liars.iter().any(|liar| self.death(*liar) == Some(told));
+            return (!lied).then(|| "nobody of that pid broke the protocol".to_owned());
+        }
+        match self.item.by {
+            None => Some("nobody had begun it".to_owned()),
+            Some(_) if self.item.published && !self.item.tainted => Some("it was published".to_owned()),
+            Some(link) if self.death(link) != Some(told) => {
+                Some(format!("{link:?} had it, and ended as {:?}", self.death(link)))
+            }
+            Some(_) => None,
+        }
+    }
+
+    fn death(&self, link: LinkId) -> Option<(u32, pool_ipc::ExitCause)> {
+        self.book.deaths.get(&link).copied()
+    }
+}

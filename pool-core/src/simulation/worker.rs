@@ -1,0 +1,232 @@
+//! A simulated worker: the real end of a link, led by dice from one step to the next.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use pool_ipc::simulation::{Far, Looked, Near};
+use pool_ipc::{ExitCause, LinkId};
+
+use crate::error::RemoteError;
+use crate::simulation::book::Book;
+use crate::simulation::plan::Trouble;
+use crate::simulation::random::Random;
+use crate::simulation::request;
+use crate::simulation::world::State;
+use crate::wire::Greeting;
+
+/// One worker.
+pub(super) struct Worker {
+    id: LinkId,
+    pub(super) pid: u32,
+    pub(super) near: Arc<Near>,
+    far: Far,
+    stage: Stage,
+    /// The item that it has claimed.
+    task: Option<(u64, u32)>,
+    /// The task stands still until it is let go.
+    pub(super) held: bool,
+    /// Until then it is busy, or not scheduled.
+    busy_until: Duration,
+    /// Until then nobody hears its bell.
+    bell_due: Duration,
+    /// What it said that nobody has heard.
+    pub(super) said: VecDeque<Vec<u8>>,
+    /// How it ended, and when that is seen.
+    exit: Option<(ExitCause, Duration)>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    Booting,
+    /// It does nothing more, and lives.
+    Mute,
+    Serving,
+    Gone,
+}
+
+impl Worker {
+    pub(super) fn new(id: LinkId, pid: u32, near: Arc<Near>, far: Far) -> Self {
+        let (stage, said, zero) = (Stage::Booting, VecDeque::new(), Duration::ZERO);
+        let (task, held, exit) = (None, false, None);
+        Self { id, pid, near, far, stage, task, held, busy_until: zero, bell_due: zero, said, exit }
+    }
+
+    /// Whether it has a step to make.
+    pub(super) fn is_runnable(&self, now: Duration, released: bool) -> bool {
+        let awake = match self.stage {
+            Stage::Booting => true,
+            Stage::Mute | Stage::Gone => false,
+            Stage::Serving => self.far.is_awake(),
+        };
+        awake && self.busy_until <= now && (!self.held || released)
+    }
+
+    pub(super) fn rings(&self, now: Duration) -> bool {
+        self.bell_due <= now
+    }
+
+    pub(super) fn has_ended(&self, now: Duration) -> bool {
+        self.exit.is_some_and(|(_, due)| due <= now)
+    }
+
+    pub(super) fn cause(&self) -> ExitCause {
+        self.exit.map_or(ExitCause::Unknown, |(cause, _)| cause)
+    }
+
+    pub(super) fn is_running(&self) -> bool {
+        self.task.is_some() && self.stage == Stage::Serving
+    }
+
+    pub(super) fn is_gone(&self) -> bool {
+        self.stage == Stage::Gone
+    }
+
+    /// When something of it happens by itself, if that is not now.
+    pub(super) fn next_moment(&self, now: Duration) -> Option<Duration> {
+        let busy = (matches!(self.stage, Stage::Booting | Stage::Serving)).then_some(self.busy_until);
+        let bell = self.near.has_rung().then_some(self.bell_due);
+        let exit = self.exit.map(|(_, due)| due);
+        busy.into_iter().chain(bell).chain(exit).filter(|&due| due > now).min()
+    }
+
+    /// Its process ends.
+    pub(super) fn die(&mut self, cause: ExitCause, now: Duration, random: &mut Random, book: &mut Book) {
+        if self.stage == Stage::Gone {
+            return;
+        }
+        log::trace!("{:?} ends: {cause} with {:?}", self.id, self.task);
+        self.stage = Stage::Gone;
+        book.deaths.insert(self.id, (self.pid, cause));
+        self.exit = Some((cause, now + Duration::from_micros(random.pick(&[0, 0, 10, 500]))));
+    }
+}
+
+/// Lets a worker make its next step.
+pub(super) fn step(state: &mut State, id: LinkId, trouble: &Trouble) {
+    let Some(mut worker) = state.workers.remove(&id) else { return };
+    match worker.stage {
+        Stage::Booting => worker.boot(state, trouble),
+        Stage::Serving if !worker.far.has_frame() => worker.look(state, trouble),
+        Stage::Serving => match worker.task {
+            None => worker.claim(state, trouble),
+            Some((task, item)) => worker.finish(state, trouble, task, item),
+        },
+        Stage::Mute | Stage::Gone => {}
+    }
+    state.workers.insert(id, worker);
+}
+
+impl Worker {
+    fn end(&mut self, state: &mut State) {
+        let cause = state.random.pick(&[
+            ExitCause::Signal(9),
+            ExitCause::Signal(11),
+            ExitCause::Signal(6),
+            ExitCause::Code(0),
+            ExitCause::Code(1),
+            ExitCause::Unknown,
+        ]);
+        self.die(cause, state.now, &mut state.random, &mut state.book);
+    }
+
+    fn boot(&mut self, state: &mut State, trouble: &Trouble) {
+        if state.happens(trouble.dies_before_hello) {
+            return self.end(state);
+        }
+        if state.happens(trouble.never_says_hello) {
+            log::trace!("{:?} never says hello", self.id);
+            self.stage = Stage::Mute;
+            return;
+        }
+        if state.happens(trouble.greets_badly) {
+            let greeting = match state.random.below(3) {
+                0 => Greeting::OtherBuild.encode(),
+                1 => Greeting::InitializerFailed(RemoteError::message("simulated")).encode(),
+                _ => vec![99],
+            };
+            log::trace!("{:?} greets badly: {greeting:?}", self.id);
+            self.said.push_back(greeting);
+            return self.end(state);
+        }
+        self.said.push_back(Greeting::Ready { fingerprint: crate::task::fingerprint() }.encode());
+        self.stage = Stage::Serving;
+    }
+
+    fn look(&mut self, state: &mut State, trouble: &Trouble) {
+        if state.happens(trouble.dies_idle) {
+            return self.end(state);
+        }
+        let looked = self.far.look();
+        log::trace!("{:?} looks: {looked:?}", self.id);
+        if looked == Looked::Closed {
+            self.die(ExitCause::Code(0), state.now, &mut state.random, &mut state.book);
+        }
+    }
+
+    fn claim(&mut self, state: &mut State, trouble: &Trouble) {
+        if state.happens(trouble.dies_before_claim) {
+            return self.end(state);
+        }
+        if state.happens(trouble.declines) {
+            log::trace!("{:?} declines", self.id);
+            self.far.decline();
+            return;
+        }
+        let Some(item) = self.far.claim() else {
+            log::trace!("{:?} leaves its frame", self.id);
+            self.far.leave();
+            return self.ring(state, trouble);
+        };
+        let Some(task) = request::read(self.far.request()) else {
+            let bytes = self.far.request().to_vec();
+            return state.book.violation(format!("{:?} got a request that nobody made: {bytes:?}", self.id));
+        };
+        log::trace!("{:?} begins item {item} of task {task}", self.id);
+        state.book.begin(task, item, self.id);
+        self.task = Some((task, item));
+        self.held = state.book.entries.get(&task).is_some_and(|entry| entry.held);
+        if state.happens(trouble.dies_after_claim) {
+            return self.end(state);
+        }
+        if state.happens(trouble.garbles) {
+            log::trace!("{:?} breaks the protocol", self.id);
+            self.far.garble();
+            state.book.distrust(self.id);
+            self.stage = Stage::Mute;
+            return;
+        }
+        let busy = if state.happens(trouble.stalls) {
+            Duration::from_secs(1 + state.random.below(100))
+        } else if state.happens(trouble.is_slow) {
+            Duration::from_micros(state.random.pick(&[100, 2_000, 20_000, 500_000]))
+        } else {
+            Duration::ZERO
+        };
+        self.busy_until = state.now + busy;
+    }
+
+    fn finish(&mut self, state: &mut State, trouble: &Trouble, task: u64, item: u32) {
+        let reply = request::reply(task, item);
+        if state.happens(trouble.dies_while_writing) {
+            self.far.write_only(&reply);
+            return self.end(state);
+        }
+        log::trace!("{:?} publishes item {item} of task {task}", self.id);
+        self.far.publish(&reply);
+        state.book.publish(task, item);
+        self.task = None;
+        self.held = false;
+        self.ring(state, trouble);
+        if state.happens(trouble.dies_after_done) {
+            self.end(state);
+        }
+    }
+
+    /// What it rang for may be heard late.
+    fn ring(&mut self, state: &mut State, trouble: &Trouble) {
+        if state.happens(trouble.rings_late) {
+            self.bell_due = state.now + Duration::from_micros(state.random.pick(&[50, 3_000, 200_000]));
+        }
+    }
+}

@@ -1,0 +1,26 @@
+//! What only a simulated worker does: stop halfway, and break the protocol.
+
+use std::ops::DerefMut;
+
+use super::{SlotJob, WorkerEnd, WorkerSide};
+use crate::slot::atomic::Ordering;
+use crate::slot::word;
+
+impl<S: WorkerSide, E: DerefMut<Target = WorkerEnd<S>>> SlotJob<E> {
+    /// Gives back what is not claimed, as for want of room.
+    pub(crate) fn decline(&mut self) {
+        word::decline(self.word(), self.lap());
+    }
+
+    /// Writes an outcome and does not say so.
+    pub(crate) fn write_only(&mut self, bytes: &[u8]) {
+        let (_, len) = self.stream();
+        self.write_record(bytes, len - self.written);
+        self.lay_record();
+    }
+
+    /// Writes a word that no honest worker can write.
+    pub(crate) fn garble(&mut self) {
+        self.word().fetch_or(1 << 63, Ordering::AcqRel);
+    }
+}
