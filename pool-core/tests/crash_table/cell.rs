@@ -7,21 +7,25 @@ use pool_ipc::IpcChannel;
 
 use crate::alone::Host;
 use crate::columns::{Column, Ended, Scene};
-use crate::counts::Counts;
-use crate::deeds::{self, Deed};
+use crate::counts::{self, Counts};
+use crate::deeds::Deed;
 use crate::gate::{Held, stop_at};
 use crate::watchdog::{Watched, until, when};
 
 /// Tells a cell's process which column it is.
 const VARIABLE: &str = "POOL_CORE_CRASH_TABLE_COLUMN";
 
-/// What a good cell prints, with the time in nanoseconds behind it.
-const GOOD: &str = "cell: ok";
+/// What a good cell prints, with the neighbours that went with the guilty one and the time in nanoseconds behind it.
+const GOOD: &str = "cell: ok ";
 
 /// How a cell came out.
 pub(crate) enum Outcome {
-    /// With the time from the event to the future, where there is one.
-    Good(Option<Duration>),
+    Good {
+        /// How many neighbours failed with the guilty one, where that is what is promised.
+        lost: usize,
+        /// From the event to the future, where there is a time.
+        took: Option<Duration>,
+    },
     Failed(String),
 }
 
@@ -32,9 +36,11 @@ pub(crate) fn host(host: Host, column: Column) -> Outcome {
     let Ok(ended) = end else {
         return Outcome::Failed("it hangs".to_owned());
     };
-    let good = ended.stdout.lines().find_map(|line| line.split_once(GOOD));
+    let good = ended.stdout.lines().find_map(|line| line.split_once(GOOD)?.1.split_once(' '));
     match good {
-        Some((_, took)) if ended.status.success() => Outcome::Good(took.trim().parse().ok().map(Duration::from_nanos)),
+        Some((lost, took)) if ended.status.success() => {
+            Outcome::Good { lost: lost.parse().unwrap(), took: took.parse().ok().map(Duration::from_nanos) }
+        }
         _ => Outcome::Failed(format!("{}\n{}\n{}", ended.status, ended.stdout, ended.stderr)),
     }
 }
@@ -64,10 +70,11 @@ pub(crate) fn play(deed: Deed, backend: &str) {
     before.and_descriptors(held).await_again("before the pool");
     await_the_end_of_a_grandchild(deed, &ended);
     drop(behind);
-    println!("{GOOD} {}", ended.took.map_or(String::new(), |took| took.as_nanos().to_string()));
+    let took = ended.took.map_or("-".to_owned(), |took| took.as_nanos().to_string());
+    println!("{GOOD}{} {took}", scene.lost.get());
 }
 
-fn builder(backend: &str) -> Builder {
+pub(crate) fn builder(backend: &str) -> Builder {
     let builder = ProcessPoolExecutor::builder();
     match backend {
         "shared_memory" => builder.backend(SharedMemory::new()),
@@ -105,6 +112,6 @@ fn await_the_end_of_a_grandchild(deed: Deed, ended: &Ended) {
     let pid = ended.answer.as_ref().filter(|_| deed == Deed::LeavesAGrandchild).map(|answer| answer.value);
     if let Some(pid) = pid {
         let pid = pid.try_into().unwrap();
-        until("the end of the grandchild", || when(!deeds::is_alive(pid), pid));
+        until("the end of the grandchild", || when(!counts::is_alive(pid), pid));
     }
 }

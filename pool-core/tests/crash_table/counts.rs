@@ -1,4 +1,4 @@
-//! How much a process has. Only of use in a process of one's own.
+//! How much a process has, which is of use in a process of one's own, and whether another one is there.
 
 use std::fs;
 
@@ -39,6 +39,12 @@ impl Counts {
             when(now == self, now)
         });
     }
+}
+
+/// Whether the process is there, and no zombie.
+pub(crate) fn is_alive(pid: u32) -> bool {
+    let line = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    line.rsplit_once(") ").is_some_and(|(_, fields)| !fields.starts_with(['Z', 'X']))
 }
 
 fn children() -> usize {

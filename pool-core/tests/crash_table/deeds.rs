@@ -1,6 +1,8 @@
 //! What a task does to its worker: the rows of the table, and the one task that does any of them.
 
 use std::fs::OpenOptions;
+use std::io::Read;
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::process::{Command, Stdio};
 
@@ -70,6 +72,13 @@ impl Deed {
     }
 }
 
+impl Deed {
+    /// Whether it destroys what tells which tasks of its worker were begun.
+    pub(crate) fn overwrites(self) -> bool {
+        matches!(self, Self::OverwritesAndExits | Self::OverwritesAndGoesOn)
+    }
+}
+
 /// What a panic of a task says.
 pub(crate) const MESSAGE: &str = "of a test: told to";
 
@@ -89,7 +98,7 @@ pub(crate) fn perform(order: Order) -> Answer {
         Deed::PanicsWithANumber => std::panic::panic_any(7_u32),
         Deed::OverflowsItsStack => answer.value += overflow(answer.value),
         Deed::ExhaustsItsMemory => exhaust_memory(),
-        Deed::LeavesAThread => leave_thread(order.gate),
+        Deed::LeavesAThread => leave_thread(&order.gate),
         Deed::LeavesAGrandchild => answer.value = leave_grandchild().into(),
         Deed::ClosesDescriptors => native::close_descriptors(0..=9),
         Deed::OverwritesAndExits => std::process::exit(if overwrite() > 0 { 0 } else { 101 }),
@@ -118,20 +127,21 @@ fn overflow(depth: u64) -> u64 {
     if depth == u64::MAX { 0 } else { overflow(depth + 1) + room[511] }
 }
 
-/// Allocates until the limit that it gave itself, 64 MiB above what there is, ends it.
+/// Allocates until the limit that it gave itself, a little above what there is, ends it.
 fn exhaust_memory() {
     let pages: u64 = std::fs::read_to_string("/proc/self/statm").unwrap().split(' ').next().unwrap().parse().unwrap();
-    let limit = pages * u64::try_from(rustix::param::page_size()).unwrap() + (64 << 20);
+    let limit = pages * u64::try_from(rustix::param::page_size()).unwrap() + (4 << 20);
     setrlimit(Resource::As, Rlimit { current: Some(limit), maximum: getrlimit(Resource::As).maximum }).unwrap();
     let mut held = Vec::new();
     loop {
-        held.push(std::hint::black_box(vec![1_u8; 1 << 20]));
+        held.push(std::hint::black_box(vec![1_u8; 1 << 16]));
     }
 }
 
-/// A thread such as native code leaves behind: the library knows nothing of it.
-fn leave_thread(gate: String) {
-    std::thread::Builder::new().spawn(move || gate::stop_at(gate, 0)).unwrap();
+/// A thread such as native code leaves behind: the library knows nothing of it. It runs for as long as the gate stands.
+fn leave_thread(gate: &str) {
+    let mut stream = gate::knock(gate, 0);
+    std::thread::Builder::new().spawn(move || stream.read(&mut [0])).unwrap();
 }
 
 /// A process that holds the standard streams of its worker, and stays in its group.
@@ -140,23 +150,24 @@ fn leave_grandchild() -> u32 {
     Command::new("sleep").arg("1000").stdin(Stdio::null()).spawn().unwrap().id()
 }
 
-/// Writes over all memory that this process shares with another one. Gives how many pages could be written.
+/// Writes over all memory that this process shares with another one. Gives how many pages it could write.
 fn overwrite() -> u64 {
-    let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
     let memory = OpenOptions::new().write(true).open("/proc/self/mem").unwrap();
     let page = rustix::param::page_size();
-    let mut written = 0;
-    for line in maps.lines().filter(|line| line.contains(" rw-s ")) {
-        let (from, to) = line.split_once(' ').unwrap().0.split_once('-').unwrap();
-        let (from, to) = (u64::from_str_radix(from, 16).unwrap(), u64::from_str_radix(to, 16).unwrap());
-        let writable = (from..to).step_by(page).filter(|&at| memory.write_all_at(&vec![0xa5; page], at).is_ok());
-        written += u64::try_from(writable.count()).unwrap();
-    }
-    written
+    let pages = shared_memory().into_iter().flat_map(|range| range.step_by(page));
+    let written = pages.filter(|&at| memory.write_all_at(&vec![0xa5; page], at).is_ok());
+    written.count().try_into().unwrap()
 }
 
-/// Whether the process is there, and no zombie.
-pub(crate) fn is_alive(pid: u32) -> bool {
-    let line = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    line.rsplit_once(") ").is_some_and(|(_, fields)| !fields.starts_with(['Z', 'X']))
+/// A task: whether this process shares memory with another one that it may write.
+pub(crate) fn shares_memory() -> bool {
+    !shared_memory().is_empty()
+}
+
+fn shared_memory() -> Vec<Range<u64>> {
+    let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+    let shared = maps.lines().filter(|line| line.contains(" rw-s "));
+    let ends = shared.map(|line| line.split_once(' ').unwrap().0.split_once('-').unwrap());
+    let address = |text| u64::from_str_radix(text, 16).unwrap();
+    ends.map(|(from, to)| address(from)..address(to)).collect()
 }

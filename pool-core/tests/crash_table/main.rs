@@ -45,6 +45,25 @@ macro_rules! rows {
             }
         }
     )+};
+    (on_shared_memory: $($claim:ident: $deed:ident),+ $(,)?) => {$(
+        mod $claim {
+            rows!(@test $deed: shared_memory);
+
+            mod ipc_channel {
+                #[test]
+                fn declares_that_it_cannot() {
+                    crate::row::not_without_shared_memory(crate::deeds::Deed::$deed);
+                }
+            }
+
+            mod in_process {
+                #[test]
+                fn declares_that_it_cannot() {
+                    crate::row::not_on_threads(crate::deeds::Deed::$deed);
+                }
+            }
+        }
+    )+};
     (@test $deed:ident: $($backend:ident),+) => {$(
         #[test]
         fn $backend() {
@@ -64,9 +83,14 @@ rows! { on_processes:
     c09_a_task_that_exhausts_its_memory_limit_fails_alone: ExhaustsItsMemory,
     c16_a_grandchild_that_is_left_ends_with_its_worker: LeavesAGrandchild,
     c17_a_task_that_closes_descriptors_harms_nobody: ClosesDescriptors,
-    c18_a_task_that_writes_over_shared_memory_and_exits_fails_alone: OverwritesAndExits,
-    c18_a_task_that_writes_over_shared_memory_and_goes_on_fails_alone: OverwritesAndGoesOn,
     c19_a_task_that_blocks_sigterm_harms_nobody: BlocksSigterm,
+}
+
+// What was posted to the same worker ahead of time may fail with it, and says so: whether it ran was written where the
+// task wrote. Such neighbours are counted in the table.
+rows! { on_shared_memory:
+    c18_a_task_that_writes_over_shared_memory_and_exits_is_blamed: OverwritesAndExits,
+    c18_a_task_that_writes_over_shared_memory_and_goes_on_is_blamed: OverwritesAndGoesOn,
 }
 
 rows! { on_each_backend:

@@ -7,7 +7,8 @@ use pool_core::{Backend, InProcess};
 use crate::alone::Scene;
 use crate::cell::{self, Outcome};
 use crate::columns::COLUMNS;
-use crate::deeds::Deed;
+use crate::deeds::{self, Deed};
+use crate::watchdog::Watched;
 
 /// Opens each line of the table; what follows is separated by this.
 const LINE: &str = "crash-table";
@@ -23,13 +24,14 @@ pub(crate) fn hold(deed: Deed, backend: &str, path: &str) {
         }
     }
     let words = cells.iter().map(|(column, outcome)| match outcome {
-        Outcome::Good(_) => format!("{}: ok", column.name()),
+        Outcome::Good { lost: 0, .. } => format!("{}: ok", column.name()),
+        Outcome::Good { lost, .. } => format!("{}: ok, {lost} with it", column.name()),
         Outcome::Failed(_) => format!("{}: FAILED", column.name()),
     });
     print(deed, backend, words.chain([median(&cells.iter().map(|(_, outcome)| outcome).collect::<Vec<_>>())]));
     let failed = cells.iter().filter_map(|(column, outcome)| match outcome {
         Outcome::Failed(why) => Some(format!("{}: {why}\n", column.name())),
-        Outcome::Good(_) => None,
+        Outcome::Good { .. } => None,
     });
     let failed: String = failed.collect();
     assert!(failed.is_empty(), "{} on {backend}\n{failed}", deed.name());
@@ -41,11 +43,18 @@ pub(crate) fn not_on_threads(deed: Deed) {
     print(deed, "in_process", ["n/a: a thread shares the program's fate".to_owned()]);
 }
 
+/// A row that makes no sense where a worker can write nothing that its parent reads.
+pub(crate) fn not_without_shared_memory(deed: Deed) {
+    let pool = Watched::new(cell::builder("ipc_channel").max_workers(1).build().unwrap());
+    assert!(!pool.submit(deeds::shares_memory, ()).unwrap().result().unwrap());
+    print(deed, "ipc_channel", ["n/a: a worker shares no memory with its parent".to_owned()]);
+}
+
 fn median(outcomes: &[&Outcome]) -> String {
     let mut times: Vec<Duration> = outcomes
         .iter()
         .filter_map(|outcome| match outcome {
-            Outcome::Good(took) => *took,
+            Outcome::Good { took, .. } => *took,
             Outcome::Failed(_) => None,
         })
         .collect();
