@@ -15,14 +15,14 @@ use crate::watchdog::{Watched, until, when};
 /// Tells a cell's process which column it is.
 const VARIABLE: &str = "POOL_CORE_CRASH_TABLE_COLUMN";
 
-/// What a good cell prints, with the neighbours that went with the guilty one and the time in nanoseconds behind it.
+/// What a good cell prints, with the time in nanoseconds and a remark behind it.
 const GOOD: &str = "cell: ok ";
 
 /// How a cell came out.
 pub(crate) enum Outcome {
     Good {
-        /// How many neighbours failed with the guilty one, where that is what is promised.
-        lost: usize,
+        /// What is not as it should be and yet no failure; empty in all but few cells.
+        remark: String,
         /// From the event to the future, where there is a time.
         took: Option<Duration>,
     },
@@ -36,10 +36,11 @@ pub(crate) fn host(host: Host, column: Column) -> Outcome {
     let Ok(ended) = end else {
         return Outcome::Failed("it hangs".to_owned());
     };
-    let good = ended.stdout.lines().find_map(|line| line.split_once(GOOD)?.1.split_once(' '));
+    let good = ended.stdout.lines().find_map(|line| Some(line.split_once(GOOD)?.1));
     match good {
-        Some((lost, took)) if ended.status.success() => {
-            Outcome::Good { lost: lost.parse().unwrap(), took: took.parse().ok().map(Duration::from_nanos) }
+        Some(rest) if ended.status.success() => {
+            let (took, remark) = rest.split_at(rest.find(',').unwrap_or(rest.len()));
+            Outcome::Good { remark: remark.to_owned(), took: took.parse().ok().map(Duration::from_nanos) }
         }
         _ => Outcome::Failed(format!("{}\n{}\n{}", ended.status, ended.stdout, ended.stderr)),
     }
@@ -71,7 +72,14 @@ pub(crate) fn play(deed: Deed, backend: &str) {
     await_the_end_of_a_grandchild(deed, &ended);
     drop(behind);
     let took = ended.took.map_or("-".to_owned(), |took| took.as_nanos().to_string());
-    println!("{GOOD}{} {took}", scene.lost.get());
+    println!("{GOOD}{took}{}", remark(&scene));
+}
+
+fn remark(scene: &Scene) -> String {
+    match (scene.lost.get(), scene.again.get()) {
+        (0, 0) => String::new(),
+        (lost, again) => format!(", {lost} lost with it, begun again {again} times"),
+    }
 }
 
 pub(crate) fn builder(backend: &str) -> Builder {

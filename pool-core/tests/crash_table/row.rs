@@ -24,8 +24,7 @@ pub(crate) fn hold(deed: Deed, backend: &str, path: &str) {
         }
     }
     let words = cells.iter().map(|(column, outcome)| match outcome {
-        Outcome::Good { lost: 0, .. } => format!("{}: ok", column.name()),
-        Outcome::Good { lost, .. } => format!("{}: ok, {lost} with it", column.name()),
+        Outcome::Good { remark, .. } => format!("{}: ok{remark}", column.name()),
         Outcome::Failed(_) => format!("{}: FAILED", column.name()),
     });
     print(deed, backend, words.chain([median(&cells.iter().map(|(_, outcome)| outcome).collect::<Vec<_>>())]));
