@@ -45,8 +45,10 @@ const HEAD: &str = "\
 # What a crash costs, here and elsewhere
 
 Written by `cargo xtask conformance --crash --peers`: do not edit. A pool of two workers, of which one runs a neighbour;
-the other one runs a task that does what the row says. The column of this pool stands for seven situations, in each of
-which all of it held, and shows the median time from the event to the future's answer.
+the other one runs a task that does what the row says. The column of pool-core stands for seven situations, each with
+more checks than the others had to stand, and shows the median time from the event to the future's answer. The others
+ran with two workers, each cell in a process of its own, three times unless it hung; where that made a difference, all
+verdicts are given.
 ";
 
 const FOOT: &str = "
@@ -56,6 +58,8 @@ const FOOT: &str = "
 - hang: somebody was not answered within five seconds, or the pool did not end
 - wrong: an answer where there should be none, an error where there should be an answer, or a process that stayed
 - n/a: there is no such thing there
+- exact, but in a batch: what tells which item of a chunk ran was written over, so items before it may get the blame,
+  and it may be begun again
 - The time of an overflow or of exhausted memory includes using them up.
 ";
 
@@ -76,7 +80,7 @@ fn ours(row: &Row) -> String {
         Cells::NotApplicable(_) => "n/a".to_owned(),
         _ if !row.good() => "**FAILED**".to_owned(),
         Cells::Played { columns, .. } if columns.iter().any(|(_, result)| result != "ok") => {
-            "exact; a batch loses more".to_owned()
+            "exact, but in a batch".to_owned()
         }
         Cells::Played { median_us: None, .. } => "exact".to_owned(),
         Cells::Played { median_us, .. } => format!("exact, {}", in_ms(*median_us)),
