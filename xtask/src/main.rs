@@ -40,7 +40,8 @@ usage: cargo xtask TASK [ARGS]
   demo [NAME [ARGS]]  run one scenario, or all of them; --list names them
   test [ARGS]         run every test, and count them
   check [--long]      formatting, lints, docs, tidy, models, tests, leaks
-  conformance         which promised behaviour is proved, on which backend
+  conformance         which promised behaviour is proved, on which backend;
+                      --crash prints the crash table, --peers that of others
   simulate [ARGS]     random schedules of a simulated pool, each from a seed
   chaos [ARGS]        signals at random workers under load; no promise may break
   parent-kill [ARGS]  programs with a busy pool are killed; nothing may be left
