@@ -77,6 +77,8 @@ pub(crate) struct View {
     pub(crate) waiting: usize,
     /// How many frames the link that the event is about holds.
     pub(crate) outstanding: usize,
+    /// How many frames wait for the time of their next attempt.
+    pub(crate) delayed: usize,
 }
 
 /// What to do.

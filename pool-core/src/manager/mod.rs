@@ -7,6 +7,7 @@
 
 mod backlog;
 mod batch;
+mod delayed;
 mod event;
 pub(crate) mod feeder;
 mod idle;
@@ -28,6 +29,7 @@ use std::time::Instant;
 use pool_ipc::{ExitCause, Frame, Link, LinkEvent, LinkId, Lost, Outcome, Owner, Share};
 
 pub(crate) use self::batch::{Batch, NotYet};
+use self::delayed::Delayed;
 use self::event::{Action, Event, View};
 use self::orders::{Mind, Order};
 use self::pool::Inbox;
@@ -58,6 +60,8 @@ pub(crate) struct Manager {
     sentences: HashMap<LinkId, Sentence>,
     /// What is to be stopped later.
     stops: Stops,
+    /// What is to be run again.
+    delayed: Delayed,
     /// What becomes of all that nobody has begun, once somebody demanded that: also of what comes back later, from the
     /// feeder's hands or a lost worker's.
     doom: Option<TaskError>,
@@ -92,6 +96,7 @@ impl Manager {
             tally: Tally::default(),
             sentences: HashMap::new(),
             stops: Stops::default(),
+            delayed: Delayed::default(),
             doom: None,
             abandoned: false,
         }
@@ -105,7 +110,7 @@ impl Manager {
 
     /// When there is something to do though nothing happens.
     fn deadline(&self) -> Option<Instant> {
-        self.state.deadline().into_iter().chain(self.stops.next()).min()
+        self.state.deadline().into_iter().chain(self.stops.next()).chain(self.delayed.next()).min()
     }
 
     /// The turn, once the wait is over.
@@ -122,19 +127,25 @@ impl Manager {
         if self.state.deadline().is_some_and(|deadline| deadline <= now) {
             self.decide(Event::Tick, now);
         }
+        self.resume(now);
         self.employ_idle(now);
-        self.complete();
+        self.complete(now);
     }
 
-    fn complete(&mut self) {
+    fn complete(&mut self, now: Instant) {
         while let Some((owner, item, outcome)) = self.completions.pop_front() {
-            self.callbacks.extend(Work::of(&owner).complete(item, outcome));
+            self.conclude(owner, item, outcome, now);
         }
+    }
+
+    /// Whether what failed may be run again: nothing is, once all that waits is doomed.
+    fn takes_retries(&self) -> bool {
+        !self.abandoned && self.doom.is_none() && self.state.broken().is_none()
     }
 
     /// What callers and the feeder said.
     fn hear(&mut self, inbox: Inbox, now: Instant) {
-        let Inbox { events, callbacks, demands, stops } = inbox;
+        let Inbox { events, callbacks, demands, stops, withdrawn } = inbox;
         self.callbacks.extend(callbacks);
         for event in events {
             match event {
@@ -152,6 +163,9 @@ impl Manager {
             }
         }
         self.note_stops(stops, now);
+        if withdrawn {
+            self.forget_withdrawn(now);
+        }
         for demand in demands {
             if demand == Demand::Abandon {
                 return self.abandon();
@@ -295,7 +309,7 @@ impl Manager {
             let outstanding = event.link().and_then(|id| self.pool.link(id)).map_or(0, |link| link.outstanding());
             // What is doomed waits for no worker.
             let waiting = if self.doom.is_some() { 0 } else { self.pool.backlog.waiting() };
-            let view = View { now, waiting, outstanding };
+            let view = View { now, waiting, outstanding, delayed: self.delayed.len() };
             log::trace!("{event:?}, {} waiting, {outstanding} outstanding", view.waiting);
             self.state.step(event, view, &mut actions);
             for action in actions.drain(..) {
@@ -369,6 +383,7 @@ impl Manager {
     fn fail_pending(&mut self, error: &TaskError) -> Vec<Event> {
         let mut events = Vec::new();
         let mut frames = self.pool.backlog.take_all();
+        frames.extend(self.delayed.take_all());
         for link in self.pool.links() {
             let recalled = link.recall_tail(Share::All);
             if !recalled.is_empty() {
@@ -414,7 +429,7 @@ impl Manager {
         }
         // Of links there are none, so this is the backlog.
         let _ = self.fail_pending(&error);
-        self.complete();
+        self.complete(Instant::now());
     }
 }
 

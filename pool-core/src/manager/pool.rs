@@ -64,6 +64,8 @@ pub(crate) struct Inbox {
     pub(crate) callbacks: Vec<Callback>,
     pub(crate) demands: Vec<Demand>,
     pub(crate) stops: Vec<Stop>,
+    /// What waits for its next attempt may have been cancelled.
+    pub(crate) withdrawn: bool,
 }
 
 /// What the owner of a pool asks for, beyond [`Event::ShutDown`].
@@ -355,6 +357,11 @@ impl Desk for Pool {
 
     fn recalled(&self, link: LinkId) {
         self.tell(Event::Recalled(link));
+    }
+
+    fn withdrawn(&self) {
+        self.inbox.lock().withdrawn = true;
+        self.wake();
     }
 
     fn kill(&self, owner: Owner) {

@@ -45,7 +45,7 @@ pub(super) fn submit(world: &Arc<World>, held: bool) {
 fn submit_batch(world: &Arc<World>) {
     let Some(pool) = world.pool() else { return };
     let items = 1 + world.state().random.below(world.plan.batch_items) as u32;
-    let batch = Batch::new(NAME, desk(&pool), items);
+    let batch = Batch::new(NAME, desk(&pool), None, items);
     let (id, padding) = enter(world, What::Batch(Arc::clone(&batch)), items, false);
     log::trace!("caller: submits task {id}, a batch of {items}");
     hand_in(world, &pool, id, Frame::new(batch, payload(id, padding), items));

@@ -27,6 +27,7 @@ mod memory;
 mod parent_death;
 mod programs;
 mod registry;
+mod retries;
 mod shutdown;
 mod slow_callbacks;
 mod terminal;

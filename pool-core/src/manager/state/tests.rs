@@ -22,7 +22,7 @@ impl Desk {
 
     fn step(&mut self, event: Event, waiting: usize, outstanding: usize) -> Vec<Action> {
         let mut actions = Vec::new();
-        self.state.step(event, View { now: self.now, waiting, outstanding }, &mut actions);
+        self.state.step(event, View { now: self.now, waiting, outstanding, delayed: 0 }, &mut actions);
         actions
     }
 
