@@ -112,6 +112,7 @@ impl Manager {
     fn decide_on(&mut self, events: Vec<LinkEvent>, now: Instant) {
         self.news.extend(events);
         let mut inbox = self.pool.take_inbox();
+        self.callbacks.append(&mut inbox.callbacks);
         // A worker is known before anything that it says is heard; and what links told, which is what they count, comes
         // before what others say of them.
         let starts = inbox.events.extract_if(.., |event| matches!(event, Event::Started(_) | Event::StartFailed(..)));
@@ -134,8 +135,7 @@ impl Manager {
 
     /// What callers and the feeder said.
     fn hear(&mut self, inbox: Inbox, now: Instant) {
-        let Inbox { events, callbacks, demands, stops } = inbox;
-        self.callbacks.extend(callbacks);
+        let Inbox { events, demands, stops, .. } = inbox;
         for event in events {
             match event {
                 // It has run dry since, and is offered.
@@ -181,6 +181,10 @@ impl Manager {
     /// What links have to tell, the outcomes of each taken together.
     fn sort(&mut self, now: Instant) {
         for _ in 0..self.news.len() {
+            if let Some(LinkEvent::Said { .. } | LinkEvent::Ended { .. }) = self.news.front() {
+                // While the event is still on the list: what it accounts for is not to be lost in a panic.
+                self.report_progress(now);
+            }
             let Some(event) = self.news.pop_front() else { break };
             if !self.state.knows(event.link()) {
                 // The feeder is about to report its start, which will be a turn of its own.
@@ -196,12 +200,8 @@ impl Manager {
                     self.tally.count(link, 0);
                     self.take_back(vec![rest]);
                 }
-                LinkEvent::Said { link, bytes } => {
-                    self.report_progress(now);
-                    self.greet(link, &bytes, now);
-                }
+                LinkEvent::Said { link, bytes } => self.greet(link, &bytes, now),
                 LinkEvent::Ended { link, pid, cause, corrupt, lost } => {
-                    self.report_progress(now);
                     let sentence = self.sentences.remove(&link);
                     self.mourn(lost, |owner, item| {
                         let task = Work::of(owner).task();
@@ -386,11 +386,7 @@ impl Manager {
     fn abandon(&mut self) {
         self.abandoned = true;
         let error = self.pool.verdict();
-        for order in self.pool.orders.withdraw() {
-            if let Order::Feed { frames, .. } = order {
-                self.pool.backlog.unreserve(frames);
-            }
-        }
+        drop(self.pool.orders.withdraw());
         loop {
             while let Some(event) = self.news.pop_front() {
                 match event {
@@ -412,8 +408,9 @@ impl Manager {
             self.pool.hub.wait(None, &mut events);
             self.news.extend(events);
         }
-        // Of links there are none, so this is the backlog.
-        let _ = self.fail_pending(&error);
+        for Frame { owner, window, .. } in self.pool.backlog.drain() {
+            self.completions.extend(window.map(|item| (Arc::clone(&owner), item, Err(error.clone()))));
+        }
         self.complete();
     }
 }

@@ -21,6 +21,11 @@ impl Manager {
         self.decide_on(events, now);
     }
 
+    /// What the manager does after a panic of its own.
+    pub(crate) fn give_up(&mut self) {
+        self.abandon();
+    }
+
     pub(crate) fn next_deadline(&self) -> Option<Instant> {
         (!self.is_over()).then(|| self.deadline()).flatten()
     }

@@ -22,6 +22,8 @@ pub(super) struct Book {
     pub(super) shut: bool,
     pub(super) cancelled_pending: bool,
     pub(super) given_up: bool,
+    /// Manager or feeder panicked, and what was under way was given up.
+    pub(super) panicked: bool,
     /// What was seen to be wrong, first things first.
     pub(super) violations: Vec<String>,
 }

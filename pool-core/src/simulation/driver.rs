@@ -1,13 +1,15 @@
 //! Who acts next, until nobody has anything to do: manager, feeder, workers, callers and callbacks take turns by the dice,
 //! and within each other where real threads could.
 
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use pool_ipc::LinkId;
 
+use crate::error::Broken;
 use crate::future::run_callback;
-use crate::manager::{Pool, feeder};
+use crate::manager::{Demand, Pool, feeder};
 use crate::simulation::plan::Sabotage;
 use crate::simulation::world::{State, World};
 use crate::simulation::{callers, worker};
@@ -98,7 +100,7 @@ fn choose(world: &World, pool: &Pool, others: Others) -> Option<Agent> {
         {
             choices.push((Agent::Manager, weights.manager));
         }
-        if !state.agents.feeder && pool.orders.has_order() {
+        if !state.agents.feeder && !state.agents.deserted && pool.orders.has_order() {
             choices.push((Agent::Feeder, weights.feeder));
         }
         if state.deeds_left > 0 {
@@ -134,7 +136,8 @@ fn act(world: &Arc<World>, pool: &Pool, agent: Agent) {
         Agent::Feeder => {
             world.state().agents.feeder = true;
             if let Some(order) = pool.orders.poll() {
-                feeder::obey(pool, order);
+                let panics = world.state().panics(world.plan.trouble.feeder_panics);
+                if panics { desert(world, pool) } else { feeder::obey(pool, order) }
             }
             world.state().agents.feeder = false;
         }
@@ -160,7 +163,14 @@ fn take_turn(world: &World, pool: &Pool) {
     let Some(mut mind) = world.mind.lock().take() else { return };
     let now = world.now();
     log::trace!("manager: a turn");
-    mind.take_turn_at(now);
+    if let Err(payload) = catch_unwind(AssertUnwindSafe(|| mind.take_turn_at(now))) {
+        if !payload.is::<Bug>() {
+            resume_unwind(payload);
+        }
+        log::trace!("manager: panics");
+        break_down(pool);
+        mind.give_up();
+    }
     let mut callbacks = mind.take_callbacks();
     if world.plan.sabotage == Some(Sabotage::CallbacksAreReversed) {
         callbacks.reverse();
@@ -170,6 +180,55 @@ fn take_turn(world: &World, pool: &Pool) {
     }
     world.state().due.extend(callbacks);
     *world.mind.lock() = Some(mind);
+}
+
+/// The manager panics, now and then.
+pub(super) fn panic_perhaps(world: &World) {
+    let panics = {
+        let mut state = world.state();
+        // It would wait for the feeder first, which cannot come to an end around it.
+        !state.agents.feeder && state.panics(world.plan.trouble.manager_panics)
+    };
+    if panics {
+        resume_unwind(Box::new(Bug));
+    }
+}
+
+/// A bug of ours that is put in on purpose.
+struct Bug;
+
+/// The feeder panics with an order in its hand.
+fn desert(world: &World, pool: &Pool) {
+    log::trace!("feeder: panics");
+    world.state().agents.deserted = true;
+    break_down(pool);
+    pool.demand(Demand::Abandon);
+}
+
+fn break_down(pool: &Pool) {
+    let (thread, message) = ("simulated".to_owned(), "a bug".to_owned());
+    pool.break_down(Arc::new(Broken::Internal { thread, message }));
+}
+
+/// Lets workers act until the hub has something to tell, or the deadline has passed.
+pub(super) fn await_news(world: &Arc<World>, deadline: Option<Instant>) {
+    let Some(pool) = world.pool() else { return };
+    let deadline = deadline.map(|deadline| world.since_start(deadline));
+    loop {
+        {
+            let state = world.state();
+            if state.has_news() || deadline.is_some_and(|deadline| deadline <= state.now) {
+                return;
+            }
+        }
+        if let Some(agent) = choose(world, &pool, Others::Workers) {
+            act(world, &pool, agent);
+            continue;
+        }
+        let mut state = world.state();
+        let moment = state.next_moment().expect("the manager waits for what never comes");
+        state.now = moment;
+    }
 }
 
 /// Somebody kills a worker from outside.

@@ -44,8 +44,9 @@ impl Hub for SimulatedHub {
         Ok(Arc::new(SimulatedLink { id, pid, near, world: Arc::downgrade(&world) }))
     }
 
-    fn wait(&self, _deadline: Option<Instant>, events: &mut Vec<LinkEvent>) {
+    fn wait(&self, deadline: Option<Instant>, events: &mut Vec<LinkEvent>) {
         if let Some(world) = self.0.upgrade() {
+            driver::await_news(&world, deadline);
             events.extend(world.news());
         }
     }
@@ -173,6 +174,9 @@ impl Link for SimulatedLink {
 
     fn outstanding(&self) -> usize {
         self.interrupt(Others::Anyone);
+        if let Some(world) = self.world.upgrade() {
+            driver::panic_perhaps(&world);
+        }
         self.near.outstanding()
     }
 

@@ -95,6 +95,10 @@ pub(super) struct Trouble {
     pub(super) stalls: Rate,
     pub(super) rings_late: Rate,
     pub(super) is_killed: Rate,
+    /// A bug of the pool's own: the manager panics in a turn.
+    pub(super) manager_panics: Rate,
+    /// The same, in the feeder.
+    pub(super) feeder_panics: Rate,
 }
 
 impl Trouble {
@@ -131,6 +135,7 @@ impl Plan {
 
 impl Trouble {
     fn new(random: &mut Random) -> Self {
+        let bug = random.below(30);
         let mut some = |rates: &[Rate]| if random.one_in(3) { random.pick(rates) } else { 0 };
         Self {
             start_fails: some(&[20, 4]),
@@ -148,6 +153,8 @@ impl Trouble {
             stalls: some(&[40]),
             rings_late: some(&[10, 3]),
             is_killed: some(&[200, 60]),
+            manager_panics: if bug == 0 { 50 } else { 0 },
+            feeder_panics: if bug == 1 { 10 } else { 0 },
         }
     }
 }

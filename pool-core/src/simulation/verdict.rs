@@ -27,7 +27,7 @@ pub(super) fn pending(book: &Book, when: &str) -> Vec<String> {
 /// Everything that is wrong once the pool has ended.
 pub(super) fn violations(book: &Book, plan: &Plan, is_broken: bool) -> Vec<String> {
     let mut wrong = Vec::new();
-    if is_broken && !plan.trouble.may_break() {
+    if is_broken && !book.panicked && !plan.trouble.may_break() {
         wrong.push("the pool broke, and nothing happened that may break it".to_owned());
     }
     for (&id, entry) in &book.entries {
@@ -78,6 +78,7 @@ impl Facts<'_> {
             Ok(_) if !self.item.published => Some("nobody published that".to_owned()),
             Ok(_) => None,
             Err(TaskError::WorkerDied(died)) => self.judge_death(died.pid, died.cause, died.corrupt.is_some()),
+            Err(TaskError::Broken(_)) if self.book.panicked && !self.item.published => None,
             Err(_) if self.item.begun > 0 && !self.item.tainted => Some("it was begun".to_owned()),
             Err(TaskError::Cancelled) if self.entry.cancel_asked || self.book.cancelled_pending => None,
             Err(TaskError::ShutDown) if self.book.given_up => None,

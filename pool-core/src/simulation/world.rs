@@ -55,6 +55,8 @@ pub(super) struct State {
 pub(super) struct Agents {
     pub(super) feeder: bool,
     pub(super) callback: bool,
+    /// The feeder panicked and is no more.
+    pub(super) deserted: bool,
     /// How many stand around the one that acts, waiting for it to come back.
     pub(super) depth: u32,
 }
@@ -160,6 +162,13 @@ impl State {
     /// Whether trouble of this rate happens now.
     pub(super) fn happens(&mut self, rate: u64) -> bool {
         !self.calm && self.random.one_in(rate)
+    }
+
+    /// Whether a bug of this rate shows now. It does once.
+    pub(super) fn panics(&mut self, rate: u64) -> bool {
+        let panics = !self.book.panicked && self.happens(rate);
+        self.book.panicked |= panics;
+        panics
     }
 
     /// A worker is killed by the pool, or by somebody else.
