@@ -47,6 +47,8 @@ use crate::wire::{Greeting, read_reply};
 pub(crate) struct Manager {
     pool: Arc<Pool>,
     state: State,
+    /// What the hub is telling. Kept here, should it panic over that.
+    heard: Vec<LinkEvent>,
     /// What links told. Taken one by one, so that a panic loses none.
     news: VecDeque<LinkEvent>,
     /// Outcomes of this turn, to be brought once the workers have been seen to. Taken one by one, too.
@@ -86,6 +88,7 @@ impl Manager {
         Self {
             pool,
             state,
+            heard: Vec::new(),
             news: VecDeque::new(),
             completions: VecDeque::new(),
             callbacks: Vec::new(),
@@ -98,9 +101,9 @@ impl Manager {
     }
 
     fn turn(&mut self) {
-        let mut events = Vec::new();
-        self.pool.hub.wait(self.deadline(), &mut events);
-        self.decide_on(events, Instant::now());
+        let deadline = self.deadline();
+        self.pool.hub.wait(deadline, &mut self.heard);
+        self.decide_on_news(Instant::now());
     }
 
     /// When there is something to do though nothing happens.
@@ -109,8 +112,8 @@ impl Manager {
     }
 
     /// The turn, once the wait is over.
-    fn decide_on(&mut self, events: Vec<LinkEvent>, now: Instant) {
-        self.news.extend(events);
+    fn decide_on_news(&mut self, now: Instant) {
+        self.news.extend(self.heard.drain(..));
         let mut inbox = self.pool.take_inbox();
         self.callbacks.append(&mut inbox.callbacks);
         // A worker is known before anything that it says is heard; and what links told, which is what they count, comes
@@ -388,6 +391,7 @@ impl Manager {
         let error = self.pool.verdict();
         drop(self.pool.orders.withdraw());
         loop {
+            self.news.extend(self.heard.drain(..));
             while let Some(event) = self.news.pop_front() {
                 match event {
                     LinkEvent::Outcome { link, outcome, .. } => self.receive(link, outcome),
@@ -404,9 +408,7 @@ impl Manager {
                 break;
             }
             self.end_all();
-            let mut events = Vec::new();
-            self.pool.hub.wait(None, &mut events);
-            self.news.extend(events);
+            self.pool.hub.wait(None, &mut self.heard);
         }
         for Frame { owner, window, .. } in self.pool.backlog.drain() {
             self.completions.extend(window.map(|item| (Arc::clone(&owner), item, Err(error.clone()))));

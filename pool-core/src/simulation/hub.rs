@@ -48,6 +48,7 @@ impl Hub for SimulatedHub {
         if let Some(world) = self.0.upgrade() {
             driver::await_news(&world, deadline);
             events.extend(world.news());
+            driver::panic_perhaps(&world);
         }
     }
 
