@@ -70,7 +70,9 @@ fn hand_in(world: &World, pool: &Pool, id: u64, frame: Frame) {
     let mut state = world.state();
     let refused = match error {
         SubmitError::ShutDown => state.book.shut,
+        // Also that the backend panicked.
         SubmitError::Broken(_) => true,
+        SubmitError::NoMemory(_) => world.plan.trouble.no_memory > 0,
         _ => false,
     };
     if !refused {

@@ -25,6 +25,8 @@ const MOST_DEPTH: u32 = 3;
 pub(super) enum Others {
     /// Whoever is not in the middle of something.
     Anyone,
+    /// The pool's own threads and workers: whoever calls holds the lock of a future that no other thread knows.
+    Staff,
     /// Workers only: whoever calls holds a lock that others may want.
     Workers,
 }
@@ -94,7 +96,7 @@ fn choose(world: &World, pool: &Pool, others: Others) -> Option<Agent> {
     let now = state.now;
     let runnable = state.workers.iter().filter(|(_, worker)| worker.is_runnable(now, state.released));
     choices.extend(runnable.map(|(&link, _)| (Agent::Worker(link), weights.worker)));
-    if others == Others::Anyone {
+    if others != Others::Workers {
         if let Some((false, deadline)) = mind
             && (state.has_news() || deadline.is_some_and(|deadline| world.since_start(deadline) <= now))
         {
@@ -103,6 +105,8 @@ fn choose(world: &World, pool: &Pool, others: Others) -> Option<Agent> {
         if !state.agents.feeder && !state.agents.deserted && pool.orders.has_order() {
             choices.push((Agent::Feeder, weights.feeder));
         }
+    }
+    if others == Others::Anyone {
         if state.deeds_left > 0 {
             choices.push((Agent::Caller, weights.caller));
         }
@@ -128,7 +132,10 @@ fn act(world: &Arc<World>, pool: &Pool, agent: Agent) {
     {
         let mut state = world.state();
         state.steps += 1;
-        let passed = state.random.below(20);
+        let passed = match state.random.one_in(world.plan.trouble.time_leaps) {
+            true => state.random.pick(&[1_000, 6_000, 150_000]),
+            false => state.random.below(20),
+        };
         state.now += Duration::from_micros(passed);
     }
     match agent {

@@ -95,6 +95,12 @@ pub(super) struct Trouble {
     pub(super) stalls: Rate,
     pub(super) rings_late: Rate,
     pub(super) is_killed: Rate,
+    /// There is no memory for a frame.
+    pub(super) no_memory: Rate,
+    /// The backend panics over a frame.
+    pub(super) post_panics: Rate,
+    /// For a while nobody is scheduled.
+    pub(super) time_leaps: Rate,
     /// A bug of the pool's own: the manager panics in a turn.
     pub(super) manager_panics: Rate,
     /// The same, in the feeder.
@@ -153,6 +159,9 @@ impl Trouble {
             stalls: some(&[40]),
             rings_late: some(&[10, 3]),
             is_killed: some(&[200, 60]),
+            no_memory: some(&[30]),
+            post_panics: some(&[60]),
+            time_leaps: some(&[100, 20]),
             manager_panics: if bug == 0 { 50 } else { 0 },
             feeder_panics: if bug == 1 { 10 } else { 0 },
         }

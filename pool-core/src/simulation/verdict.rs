@@ -33,7 +33,7 @@ pub(super) fn violations(book: &Book, plan: &Plan, is_broken: bool) -> Vec<Strin
     for (&id, entry) in &book.entries {
         for (number, item) in entry.items.iter().enumerate() {
             let seen = see(entry, number as u32);
-            let facts = Facts { book, id, number: number as u32, entry, item, is_broken };
+            let facts = Facts { book, plan, id, number: number as u32, entry, item, is_broken };
             wrong.extend(facts.judge(&seen).map(|why| {
                 format!("item {number} of task {id}: {why}; its caller sees {seen:?}, its workers did {item:?}")
             }));
@@ -62,6 +62,7 @@ fn see(entry: &Entry, item: u32) -> Seen {
 /// All that there is to know about an item.
 struct Facts<'a> {
     book: &'a Book,
+    plan: &'a Plan,
     id: u64,
     number: u32,
     entry: &'a Entry,
@@ -83,6 +84,8 @@ impl Facts<'_> {
             Err(TaskError::Cancelled) if self.entry.cancel_asked || self.book.cancelled_pending => None,
             Err(TaskError::ShutDown) if self.book.given_up => None,
             Err(TaskError::Broken(_)) if self.is_broken => None,
+            Err(TaskError::Broken(_)) if self.plan.trouble.post_panics > 0 => None,
+            Err(TaskError::NoMemory(_)) if self.plan.trouble.no_memory > 0 => None,
             Err(error) => Some(format!("there is no reason for that: {error}")),
         }
     }
