@@ -54,6 +54,7 @@ pub(super) fn run(world: &Arc<World>, pool: &Pool) -> Result<(), String> {
                 return Err(format!("there is no end after {MOST_STEPS} steps"));
             }
         }
+        see_that_nothing_waits_in_vain(world, pool)?;
         let deadline = world.mind.lock().as_ref().and_then(|mind| mind.next_deadline());
         let deadline = deadline.map(|deadline| world.since_start(deadline));
         let mut state = world.state();
@@ -65,6 +66,21 @@ pub(super) fn run(world: &Arc<World>, pool: &Pool) -> Result<(), String> {
         }
         state.now = moment;
     }
+}
+
+/// While nobody has anything to do, no frame waits for a worker that is there, or that could be.
+fn see_that_nothing_waits_in_vain(world: &World, pool: &Pool) -> Result<(), String> {
+    let (waiting, idle, links) = (pool.backlog.waiting(), pool.idle.len(), pool.links().len());
+    if waiting == 0 || world.state().book.panicked {
+        return Ok(());
+    }
+    if idle > 0 {
+        return Err(format!("{waiting} frames wait while {idle} workers are idle"));
+    }
+    if links < world.plan.max_workers && !world.plan.trouble.may_break() {
+        return Err(format!("{waiting} frames wait while there are {links} workers of {}", world.plan.max_workers));
+    }
+    Ok(())
 }
 
 /// Others act, or do not, while one is in the middle of a call.
