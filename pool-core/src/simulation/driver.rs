@@ -85,21 +85,25 @@ fn see_that_nothing_waits_in_vain(world: &World, pool: &Pool) -> Result<(), Stri
 
 /// Others act, or do not, while one is in the middle of a call.
 pub(super) fn interrupt(world: &Arc<World>, others: Others) {
-    let acts = {
+    let (acts, others) = {
         let mut state = world.state();
+        let others = if state.agents.locked > 0 && others == Others::Anyone { Others::Staff } else { others };
         let acts = state.agents.depth < MOST_DEPTH && state.random.one_in(world.plan.interrupts);
-        if acts { 1 + state.random.below(3) } else { 0 }
+        (if acts { 1 + state.random.below(3) } else { 0 }, others)
     };
     if acts == 0 {
         return;
     }
     let Some(pool) = world.pool() else { return };
+    let locked = u32::from(others != Others::Anyone);
     world.state().agents.depth += 1;
+    world.state().agents.locked += locked;
     for _ in 0..acts {
         let Some(agent) = choose(world, &pool, others) else { break };
         act(world, &pool, agent);
     }
     world.state().agents.depth -= 1;
+    world.state().agents.locked -= locked;
 }
 
 fn choose(world: &World, pool: &Pool, others: Others) -> Option<Agent> {

@@ -186,7 +186,11 @@ impl Link for SimulatedLink {
     }
 
     fn running(&self) -> Option<Running> {
-        self.near.running()
+        let world = self.world.upgrade()?;
+        let running = self.near.running()?;
+        let begun_at = world.state().workers.get(&self.id)?.begun_at;
+        // What the real one tells is of the real clock.
+        Some(Running { since: running.since.map(|_| world.at(begun_at)), ..running })
     }
 
     fn shortest_timeout(&self) -> Option<Duration> {
@@ -218,7 +222,7 @@ impl Link for SimulatedLink {
     fn signal(&self, signal: i32, _group: bool) -> bool {
         log::trace!("{:?} is sent signal {signal}", self.id);
         if let Some(world) = self.world.upgrade() {
-            world.state().kill(self.id);
+            world.state().signal(self.id, signal);
         }
         self.interrupt(Others::Anyone);
         true

@@ -64,6 +64,9 @@ pub(super) struct Plan {
     pub(super) weights: Weights,
     pub(super) trouble: Trouble,
     pub(super) shutdown: Rate,
+    /// How often a task has a time limit, and how often one that runs is killed.
+    pub(super) limits: Rate,
+    pub(super) kills: Rate,
     pub(super) sabotage: Option<Sabotage>,
 }
 
@@ -134,6 +137,8 @@ impl Plan {
             },
             trouble: Trouble::new(random),
             shutdown: random.pick(&[0, 0, 30, 10]),
+            limits: random.pick(&[0, 0, 6, 2]),
+            kills: random.pick(&[0, 0, 10]),
             sabotage,
         }
     }
