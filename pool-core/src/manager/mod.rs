@@ -49,6 +49,8 @@ use crate::wire::{Greeting, read_reply};
 pub(crate) struct Manager {
     pool: Arc<Pool>,
     state: State,
+    /// What the hub is telling. Kept here, should it panic over that.
+    heard: Vec<LinkEvent>,
     /// What links told. Taken one by one, so that a panic loses none.
     news: VecDeque<LinkEvent>,
     /// Outcomes of this turn, to be brought once the workers have been seen to. Taken one by one, too.
@@ -90,6 +92,7 @@ impl Manager {
         Self {
             pool,
             state,
+            heard: Vec::new(),
             news: VecDeque::new(),
             completions: VecDeque::new(),
             callbacks: Vec::new(),
@@ -103,9 +106,9 @@ impl Manager {
     }
 
     fn turn(&mut self) {
-        let mut events = Vec::new();
-        self.pool.hub.wait(self.deadline(), &mut events);
-        self.decide_on(events, Instant::now());
+        let deadline = self.deadline();
+        self.pool.hub.wait(deadline, &mut self.heard);
+        self.decide_on_news(Instant::now());
     }
 
     /// When there is something to do though nothing happens.
@@ -114,9 +117,10 @@ impl Manager {
     }
 
     /// The turn, once the wait is over.
-    fn decide_on(&mut self, events: Vec<LinkEvent>, now: Instant) {
-        self.news.extend(events);
+    fn decide_on_news(&mut self, now: Instant) {
+        self.news.extend(self.heard.drain(..));
         let mut inbox = self.pool.take_inbox();
+        self.callbacks.append(&mut inbox.callbacks);
         // A worker is known before anything that it says is heard; and what links told, which is what they count, comes
         // before what others say of them.
         let starts = inbox.events.extract_if(.., |event| matches!(event, Event::Started(_) | Event::StartFailed(..)));
@@ -145,8 +149,7 @@ impl Manager {
 
     /// What callers and the feeder said.
     fn hear(&mut self, inbox: Inbox, now: Instant) {
-        let Inbox { events, callbacks, demands, stops, withdrawn } = inbox;
-        self.callbacks.extend(callbacks);
+        let Inbox { events, demands, stops, withdrawn, .. } = inbox;
         for event in events {
             match event {
                 // It has run dry since, and is offered.
@@ -195,6 +198,10 @@ impl Manager {
     /// What links have to tell, the outcomes of each taken together.
     fn sort(&mut self, now: Instant) {
         for _ in 0..self.news.len() {
+            if let Some(LinkEvent::Said { .. } | LinkEvent::Ended { .. }) = self.news.front() {
+                // While the event is still on the list: what it accounts for is not to be lost in a panic.
+                self.report_progress(now);
+            }
             let Some(event) = self.news.pop_front() else { break };
             if !self.state.knows(event.link()) {
                 // The feeder is about to report its start, which will be a turn of its own.
@@ -210,12 +217,8 @@ impl Manager {
                     self.tally.count(link, 0);
                     self.take_back(vec![rest]);
                 }
-                LinkEvent::Said { link, bytes } => {
-                    self.report_progress(now);
-                    self.greet(link, &bytes, now);
-                }
+                LinkEvent::Said { link, bytes } => self.greet(link, &bytes, now),
                 LinkEvent::Ended { link, pid, cause, corrupt, lost } => {
-                    self.report_progress(now);
                     let sentence = self.sentences.remove(&link);
                     self.mourn(lost, |owner, item| {
                         let task = Work::of(owner).task();
@@ -401,12 +404,9 @@ impl Manager {
     fn abandon(&mut self) {
         self.abandoned = true;
         let error = self.pool.verdict();
-        for order in self.pool.orders.withdraw() {
-            if let Order::Feed { frames, .. } = order {
-                self.pool.backlog.unreserve(frames);
-            }
-        }
+        drop(self.pool.orders.withdraw());
         loop {
+            self.news.extend(self.heard.drain(..));
             while let Some(event) = self.news.pop_front() {
                 match event {
                     LinkEvent::Outcome { link, outcome, .. } => self.receive(link, outcome),
@@ -423,12 +423,12 @@ impl Manager {
                 break;
             }
             self.end_all();
-            let mut events = Vec::new();
-            self.pool.hub.wait(None, &mut events);
-            self.news.extend(events);
+            self.pool.hub.wait(None, &mut self.heard);
         }
-        // Of links there are none, so this is the backlog.
-        let _ = self.fail_pending(&error);
+        let delayed = self.delayed.take_all();
+        for Frame { owner, window, .. } in self.pool.backlog.drain().into_iter().chain(delayed) {
+            self.completions.extend(window.map(|item| (Arc::clone(&owner), item, Err(error.clone()))));
+        }
         self.complete(Instant::now());
     }
 }

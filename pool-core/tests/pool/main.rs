@@ -24,6 +24,7 @@ mod limits;
 mod losses;
 mod map;
 mod memory;
+mod panics;
 mod parent_death;
 mod programs;
 mod registry;
