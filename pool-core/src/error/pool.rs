@@ -176,6 +176,13 @@ impl Error for SubmitError {
 pub enum PoolError {
     /// `max_workers` was 0.
     ZeroWorkers,
+    /// Another option makes no sense: its name and what is allowed.
+    Option {
+        /// Which.
+        name: &'static str,
+        /// What is allowed.
+        allowed: &'static str,
+    },
     /// The backend could not be opened.
     Backend(OpenError),
     /// A thread could not be started.
@@ -193,6 +200,7 @@ impl fmt::Display for PoolError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::ZeroWorkers => f.write_str("max_workers must be at least 1"),
+            Self::Option { name, allowed } => write!(f, "{name} must be {allowed}"),
             Self::Backend(error) => write!(f, "the backend could not be opened: {error}"),
             Self::Thread { name, source } => write!(f, "thread {name} could not be started: {source}"),
             Self::Initializer(codec) => write!(f, "the initializer cannot be sent: {codec}"),
@@ -203,7 +211,7 @@ impl fmt::Display for PoolError {
 impl Error for PoolError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
-            Self::ZeroWorkers => None,
+            Self::ZeroWorkers | Self::Option { .. } => None,
             Self::Backend(error) => Some(error),
             Self::Thread { source, .. } => Some(source),
             Self::Initializer(codec) => Some(&**codec),

@@ -61,7 +61,8 @@ pub struct BatchOptions<'p> {
 }
 
 impl<'p> BatchOptions<'p> {
-    pub(super) fn new(pool: &'p Arc<Pool>, max_workers: usize) -> Self {
+    pub(super) fn new(pool: &'p Arc<Pool>) -> Self {
+        let max_workers = pool.max_workers();
         let plan = Plan { pool, max_workers, name: None, chunksize: None, buffersize: None, result_timeout: None };
         Self { plan }
     }

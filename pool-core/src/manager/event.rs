@@ -27,6 +27,10 @@ pub(crate) enum Event {
     Recalled(LinkId),
     /// A link that was offered is not any more, and nothing was posted.
     Withdrawn(LinkId),
+    /// A link that was to be withdrawn has been taken by a caller.
+    Taken(LinkId),
+    /// So many workers are allowed from now on.
+    Resized(usize),
     /// This many frames were taken from others for this worker.
     Stolen { thief: LinkId, frames: usize },
     /// A worker is gone.
@@ -46,6 +50,7 @@ impl Event {
             | Self::Fed(link)
             | Self::Recalled(link)
             | Self::Withdrawn(link)
+            | Self::Taken(link)
             | Self::Stolen { thief: link, .. } => Some(link),
             _ => None,
         }
@@ -60,6 +65,8 @@ pub(crate) struct View {
     pub(crate) waiting: usize,
     /// How many frames the link that the event is about holds.
     pub(crate) outstanding: usize,
+    /// How many further items that link may be given.
+    pub(crate) room: usize,
 }
 
 /// What to do.
@@ -71,6 +78,8 @@ pub(crate) enum Action {
     Feed { link: LinkId, frames: usize },
     /// Callers may post to it.
     Offer(LinkId),
+    /// Callers may no longer post to it, and report whether one already has.
+    Withdraw(LinkId),
     /// Take frames from busy links for this one, and report how many.
     Steal { thief: LinkId },
     /// Take back to the backlog what waits at this link.

@@ -12,6 +12,7 @@ pub(crate) mod feeder;
 mod idle;
 mod orders;
 mod pool;
+mod quota;
 #[cfg(feature = "simulation")]
 mod simulated;
 mod state;
@@ -29,8 +30,8 @@ use self::event::{Action, Event, View};
 use self::orders::{Mind, Order};
 use self::pool::Inbox;
 pub(crate) use self::pool::{Demand, Pool, Recruiter};
-pub(crate) use self::state::Limits;
 use self::state::State;
+pub(crate) use self::state::{Limits, Staffing};
 pub(crate) use self::threads::Threads;
 use self::work::Work;
 use crate::error::{Broken, NoMemory, StartFailure, TaskError, WorkerDied};
@@ -263,10 +264,11 @@ impl Manager {
         let mut events = VecDeque::from([event]);
         let mut actions = Vec::new();
         while let Some(event) = events.pop_front() {
-            let outstanding = event.link().and_then(|id| self.pool.link(id)).map_or(0, |link| link.outstanding());
+            let link = event.link().and_then(|id| self.pool.link(id));
+            let (outstanding, room) = link.map_or((0, usize::MAX), |link| (link.outstanding(), link.room()));
             // What is doomed waits for no worker.
             let waiting = if self.doom.is_some() { 0 } else { self.pool.backlog.waiting() };
-            let view = View { now, waiting, outstanding };
+            let view = View { now, waiting, outstanding, room };
             log::trace!("{event:?}, {} waiting, {outstanding} outstanding", view.waiting);
             self.state.step(event, view, &mut actions);
             for action in actions.drain(..) {
@@ -288,6 +290,10 @@ impl Manager {
                 answers.push_back(Event::Recalled(id));
             }
             Action::Offer(id) => self.with_link(id, |link| self.pool.idle.offer(Arc::clone(link))),
+            Action::Withdraw(id) => {
+                let is_idle = self.pool.idle.withdraw_one(id);
+                answers.push_back(if is_idle { Event::Withdrawn(id) } else { Event::Taken(id) });
+            }
             Action::Close(id) => self.with_link(id, |link| link.close()),
             Action::Kill(id) => self.with_link(id, |link| kill(&**link)),
             Action::Break => {

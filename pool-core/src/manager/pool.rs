@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::thread::ThreadId;
 use std::time::{Duration, Instant};
@@ -20,6 +20,8 @@ use crate::manager::backlog::Backlog;
 use crate::manager::event::Event;
 use crate::manager::idle::Idle;
 use crate::manager::orders::Orders;
+use crate::manager::quota::Quota;
+use crate::manager::state::allowance;
 use crate::manager::work::Work;
 use crate::sync::{Wakeup, plain};
 
@@ -32,6 +34,10 @@ pub(crate) struct Pool {
     pub(crate) backlog: Backlog,
     pub(crate) orders: Orders<Manager>,
     recruiter: Recruiter,
+    /// How many items a worker runs in its life.
+    max_tasks: Option<u32>,
+    /// How many may run at a time.
+    max_workers: AtomicUsize,
     pub(crate) idle: Idle,
     /// All links that have not ended, for whoever needs one by name.
     links: Mutex<BTreeMap<LinkId, Arc<dyn Link>>>,
@@ -80,12 +86,14 @@ const FINISHED: u8 = 3;
 const GONE: u8 = 4;
 
 impl Pool {
-    pub(crate) fn new(hub: Arc<dyn Hub>, recruiter: Recruiter) -> Self {
+    pub(crate) fn new(hub: Arc<dyn Hub>, recruiter: Recruiter, max_workers: usize, max_tasks: Option<u32>) -> Self {
         Self {
             hub,
             backlog: Backlog::default(),
             orders: Orders::default(),
             recruiter,
+            max_tasks,
+            max_workers: AtomicUsize::new(max_workers),
             idle: Idle::default(),
             links: Mutex::default(),
             inbox: Mutex::default(),
@@ -160,9 +168,30 @@ impl Pool {
         }
     }
 
+    /// How many workers may run tasks at a time.
+    pub(crate) fn max_workers(&self) -> usize {
+        self.max_workers.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn resize(&self, max_workers: usize) {
+        if self.is_foreign() {
+            return;
+        }
+        // Told under the lock, so that the last one who says is the last one heard.
+        let mut inbox = self.inbox.lock();
+        self.max_workers.store(max_workers, Ordering::Relaxed);
+        inbox.events.push(Event::Resized(max_workers));
+        drop(inbox);
+        self.wake();
+    }
+
     /// Starts a worker.
     pub(crate) fn recruit(&self, id: LinkId) -> Result<Arc<dyn Link>, StartError> {
-        self.hub.start(id, &(self.recruiter)())
+        let link = self.hub.start(id, &(self.recruiter)())?;
+        Ok(match self.max_tasks {
+            None => link,
+            Some(limit) => Arc::new(Quota::new(link, allowance(limit, id))),
+        })
     }
 
     pub(crate) fn enlist(&self, link: Arc<dyn Link>) {

@@ -8,7 +8,9 @@
 //!    a task that turns out long is taken back.
 //! 4. Who never said hello is counted, and after a few of those in a row without any worker the pool is broken, instead of
 //!    starting processes for ever.
+//! 5. How many workers there are, and when one makes room for another, is said in [`staff`].
 
+mod staff;
 mod worker;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,6 +19,8 @@ use std::time::{Duration, Instant};
 
 use pool_ipc::{ExitCause, LinkId};
 
+use self::staff::Staff;
+pub(crate) use self::staff::{Staffing, allowance};
 use self::worker::{Stage, Worker};
 use crate::error::{Broken, StartFailure};
 use crate::manager::event::{Action, Event, View};
@@ -56,6 +60,10 @@ enum Timer {
     Retry,
     /// Frames that wait behind another one may have waited long enough.
     Patience,
+    /// The worker is as old as workers may be.
+    Age,
+    /// The worker may have been idle for as long as it may.
+    Idle,
 }
 
 /// The limits that the builder sets.
@@ -66,6 +74,7 @@ pub(crate) struct Limits {
     pub(crate) frames_a_link: usize,
     /// How long a worker may take to say hello.
     pub(crate) hello: Duration,
+    pub(crate) staffing: Staffing,
 }
 
 /// The manager's mind.
@@ -88,6 +97,7 @@ pub(crate) struct State {
     /// Workers do not start, and no further one is tried before this.
     retry_at: Option<Instant>,
     timers: BTreeSet<(Instant, LinkId, Timer)>,
+    staff: Staff,
     broken: Option<Arc<Broken>>,
 }
 
@@ -105,6 +115,7 @@ impl State {
             feeds: 0,
             retry_at: None,
             timers: BTreeSet::new(),
+            staff: Staff::default(),
             broken: None,
         }
     }
@@ -151,10 +162,16 @@ impl State {
             Event::Stolen { thief, frames: 0 } => self.rest(thief, view, actions),
             Event::Stolen { thief, .. } => self.employ(thief, view, actions),
             Event::Ended { link, pid, cause } => self.ended(link, pid, cause, view, actions),
-            Event::ShutDown if self.phase == Phase::Open => self.phase = Phase::Draining,
+            Event::Taken(link) => self.stays(link),
+            Event::Resized(max_workers) => self.resize(max_workers),
+            Event::ShutDown if self.phase == Phase::Open => {
+                self.phase = Phase::Draining;
+                self.dismiss_reserve(actions);
+            }
             Event::ShutDown => {}
             Event::Tick => self.tick(view, actions),
         }
+        self.settle(view, actions);
         self.finish_if_done(view, actions);
     }
 
@@ -165,6 +182,8 @@ impl State {
             self.timers.insert((deadline, link, Timer::Hello));
         }
         match self.phase {
+            Phase::Draining if self.staff.is_in_reserve(link) => self.close(link, actions),
+            Phase::Open if self.staff.is_in_reserve(link) => {}
             Phase::Open | Phase::Draining if view.waiting > 0 => self.feed(link, 1, view, actions),
             // It is employed, or sent home, when it has said hello.
             _ => {}
@@ -177,6 +196,7 @@ impl State {
             return self.break_down(Broken::Start(Arc::new(failure)), actions);
         }
         log::warn!("a worker could not be started: {failure}");
+        self.is_not_up(link);
         self.retry_later(link, view);
     }
 
@@ -195,6 +215,7 @@ impl State {
                 worker.stage = Stage::Ready;
             }
         });
+        self.has_come_up(link, view);
         self.employ(link, view, actions);
     }
 
@@ -225,9 +246,17 @@ impl State {
     fn employ(&mut self, link: LinkId, view: View, actions: &mut Vec<Action>) {
         let workers = self.workers.len();
         let Some(worker) = self.workers.get(&link) else { return };
+        if worker.stage == Stage::Closing && !worker.is_loaded() {
+            // Its place is free.
+            self.staff.look_again();
+        }
         if worker.coming > 0 || worker.offered || worker.stage == Stage::Closing {
             return;
         }
+        if self.is_kept_back(link, view, actions) {
+            return;
+        }
+        let Some(worker) = self.workers.get(&link) else { return };
         let depth = worker.depth(self.limits.frames_a_link);
         let is_free = worker.outstanding == 0;
         if self.phase == Phase::Broken {
@@ -236,7 +265,7 @@ impl State {
             }
         } else if view.waiting > 0 && worker.outstanding <= depth / 2 {
             let fair = view.waiting.div_ceil(workers).max(1);
-            self.feed(link, fair.min(depth - worker.outstanding), view, actions);
+            self.feed(link, fair.min(depth - worker.outstanding).min(view.room), view, actions);
         } else if is_free && worker.stage == Stage::Ready && self.loaded > 0 {
             actions.push(Action::Steal { thief: link });
         } else if is_free && worker.stage == Stage::Ready {
@@ -273,6 +302,7 @@ impl State {
             Phase::Open if worker.stage == Stage::Ready => {
                 worker.offered = true;
                 actions.push(Action::Offer(link));
+                self.note_idle(link, view);
             }
             Phase::Draining if view.waiting > 0 => self.employ(link, view, actions),
             _ => self.close(link, actions),
@@ -284,36 +314,39 @@ impl State {
             && worker.stage != Stage::Closing
         {
             worker.stage = Stage::Closing;
+            self.staff.strike(link);
             actions.push(Action::Close(link));
         }
     }
 
     /// Starts workers for frames that nobody is there for. Frames that starting workers will take are not counted.
     fn start_on_demand(&mut self, view: View, actions: &mut Vec<Action>) {
-        let refused = self.retry_at.is_some_and(|retry_at| view.now < retry_at) && !self.is_deserted();
-        if !matches!(self.phase, Phase::Open | Phase::Draining) || refused {
+        if !matches!(self.phase, Phase::Open | Phase::Draining) || !self.may_start(view) {
             return;
         }
-        let alive = self.workers.values().filter(|worker| worker.stage != Stage::Closing).count();
-        let mut room = self.limits.max_workers.saturating_sub(alive + self.starting.len());
-        if self.early_deaths >= EARLY_DEATHS {
-            // Others are there, or the pool would be broken: one at a time is tried until one says hello.
-            let coming = self.workers.values().filter(|worker| worker.stage == Stage::Starting).count();
-            room = room.min(1usize.saturating_sub(coming + self.starting.len()));
-        }
-        // Those that have not said hello and hold nothing: their frame was taken by a worker that was free before.
-        let vacant = self.workers.values().filter(|worker| worker.stage == Stage::Starting && !worker.is_loaded());
-        let unserved = view.waiting.saturating_sub(self.starting.len() + vacant.count());
-        for _ in 0..room.min(unserved) {
-            self.start(actions);
+        let room = self.limits.max_workers.saturating_sub(self.on_duty());
+        let wanted = room.min(view.waiting.saturating_sub(self.on_their_way()));
+        (0..wanted).for_each(|_| self.recruit(view, actions));
+        if wanted > 0 {
+            self.staff.rise_to(self.on_duty());
         }
     }
 
-    fn start(&mut self, actions: &mut Vec<Action>) {
+    /// Whether it makes sense to start a worker now.
+    fn may_start(&self, view: View) -> bool {
+        let refused = self.retry_at.is_some_and(|retry_at| view.now < retry_at) && !self.is_deserted();
+        // Others are there, or the pool would be broken: one at a time is tried until one says hello.
+        let coming =
+            || self.workers.values().any(|worker| worker.stage == Stage::Starting) || !self.starting.is_empty();
+        !refused && (self.early_deaths < EARLY_DEATHS || !coming())
+    }
+
+    fn start(&mut self, actions: &mut Vec<Action>) -> LinkId {
         let link = LinkId(self.next_link);
         self.next_link += 1;
         self.starting.insert(link);
         actions.push(Action::Start(link));
+        link
     }
 
     fn ended(&mut self, link: LinkId, pid: u32, cause: ExitCause, view: View, actions: &mut Vec<Action>) {
@@ -332,12 +365,12 @@ impl State {
                 self.retry_later(link, view);
             }
         }
-        // A worker that did its work and was lost is replaced at once, so that the next submit finds one.
-        if self.phase == Phase::Open && worker.stage == Stage::Ready && worker.served {
-            self.start(actions);
-        } else {
-            self.start_on_demand(view, actions);
+        match worker.stage {
+            Stage::Starting => self.is_not_up(link),
+            Stage::Ready | Stage::Closing => self.staff.strike(link),
         }
+        self.settle(view, actions);
+        self.start_on_demand(view, actions);
     }
 
     /// Of workers that were started side by side, one is counted.
@@ -370,8 +403,13 @@ impl State {
             && deadline <= view.now
         {
             self.timers.pop_first();
+            if timer == Timer::Retry {
+                self.staff.look_again();
+            }
             let Some(worker) = self.workers.get_mut(&link) else { continue };
             match timer {
+                Timer::Age => self.is_old(link, actions),
+                Timer::Idle => self.may_be_idle(link, view, actions),
                 // Also one that was told to end, for whatever reason, and does not come to hear it.
                 Timer::Hello if !worker.greeted => {
                     worker.too_late = true;

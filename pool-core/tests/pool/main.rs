@@ -25,6 +25,7 @@ mod map;
 mod memory;
 mod parent_death;
 mod programs;
+mod recycling;
 mod registry;
 mod shutdown;
 mod slow_callbacks;

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, VecDeque};
 
 use super::*;
 
-const LIMITS: Limits = Limits { max_workers: 2, frames_a_link: 64, hello: Duration::from_secs(30) };
+const LIMITS: Limits =
+    Limits { max_workers: 2, frames_a_link: 64, hello: Duration::from_secs(30), staffing: Staffing::NONE };
 
 /// A state, a clock that stands still unless it is moved, and what was said to do.
 struct Desk {
@@ -14,12 +15,20 @@ struct Desk {
 
 impl Desk {
     fn new() -> Self {
-        Self { state: State::new(LIMITS), now: Instant::now() }
+        Self::with(Staffing::NONE)
+    }
+
+    fn with(staffing: Staffing) -> Self {
+        Self { state: State::new(Limits { staffing, ..LIMITS }), now: Instant::now() }
     }
 
     fn step(&mut self, event: Event, waiting: usize, outstanding: usize) -> Vec<Action> {
+        self.step_with_room(event, waiting, outstanding, usize::MAX)
+    }
+
+    fn step_with_room(&mut self, event: Event, waiting: usize, outstanding: usize, room: usize) -> Vec<Action> {
         let mut actions = Vec::new();
-        self.state.step(event, View { now: self.now, waiting, outstanding }, &mut actions);
+        self.state.step(event, View { now: self.now, waiting, outstanding, room }, &mut actions);
         actions
     }
 
@@ -225,6 +234,8 @@ struct Model {
     inbox: VecDeque<Event>,
     orders: VecDeque<Action>,
     deaths_left: usize,
+    /// How many frames a worker may be given.
+    allowance: usize,
     trace: Vec<String>,
 }
 
@@ -233,13 +244,23 @@ struct ModelWorker {
     held: usize,
     hello: bool,
     closed: bool,
+    given: usize,
 }
 
 impl Model {
     fn new(seed: u64) -> Self {
+        let mut random = Random(seed);
+        let some = |millis| Some(Duration::from_micros(millis));
+        let staffing = Staffing {
+            min_workers: random.below(3),
+            spares: random.below(3),
+            idle_timeout: some(100 + random.below(3_000) as u64).filter(|_| seed.is_multiple_of(3)),
+            max_age: some(1_000 + random.below(20_000) as u64).filter(|_| seed.is_multiple_of(5)),
+        };
         Self {
-            desk: Desk::new(),
-            random: Random(seed),
+            desk: Desk::with(staffing),
+            allowance: if random.below(2) == 0 { usize::MAX } else { 1 + random.below(6) },
+            random,
             backlog: 0,
             done: 0,
             workers: BTreeMap::new(),
@@ -254,9 +275,11 @@ impl Model {
     fn decide(&mut self, event: Event) {
         let mut events = VecDeque::from([event]);
         while let Some(event) = events.pop_front() {
-            let outstanding = event.link().and_then(|link| self.workers.get(&link)).map_or(0, |worker| worker.held);
+            let worker = event.link().and_then(|link| self.workers.get(&link));
+            let (outstanding, given) = worker.map_or((0, 0), |worker| (worker.held, worker.given));
+            let room = self.allowance - given;
             self.trace.push(format!("{event:?} waiting {} outstanding {outstanding}", self.backlog));
-            let actions = self.desk.step(event, self.backlog, outstanding);
+            let actions = self.desk.step_with_room(event, self.backlog, outstanding, room);
             for action in actions {
                 self.trace.push(format!("  {action:?}"));
                 events.extend(self.act(action));
@@ -273,6 +296,11 @@ impl Model {
                 self.orders.push_back(Action::Feed { link, frames });
             }
             Action::Offer(link) => self.idle.push(link),
+            Action::Withdraw(link) => {
+                let before = self.idle.len();
+                self.idle.retain(|idle| *idle != link);
+                return Some(if self.idle.len() < before { Event::Withdrawn(link) } else { Event::Taken(link) });
+            }
             Action::Steal { thief } => {
                 let spare = |worker: &ModelWorker| worker.held.saturating_sub(usize::from(worker.hello));
                 let others = self.workers.iter_mut().filter(|(link, _)| **link != thief);
@@ -281,6 +309,7 @@ impl Model {
                 };
                 let frames = spare(worker).div_ceil(2);
                 worker.held -= frames;
+                worker.given -= frames;
                 self.backlog += frames;
                 if frames > 0 {
                     self.inbox.push_back(Event::Recalled(victim));
@@ -291,6 +320,7 @@ impl Model {
                 if let Some(worker) = self.workers.get_mut(&link) {
                     let spare = worker.held.saturating_sub(usize::from(worker.hello));
                     worker.held -= spare;
+                    worker.given -= spare;
                     self.backlog += spare;
                 }
                 return Some(Event::Recalled(link));
@@ -357,7 +387,12 @@ impl Model {
             }
             Action::Feed { link, frames } => {
                 match self.workers.get_mut(&link).filter(|worker| !worker.closed) {
-                    Some(worker) => worker.held += frames,
+                    Some(worker) => {
+                        let room = frames.min(self.allowance - worker.given);
+                        worker.held += room;
+                        worker.given += room;
+                        self.backlog += frames - room;
+                    }
                     None => self.backlog += frames,
                 }
                 self.inbox.push_back(Event::Fed(link));
@@ -377,6 +412,8 @@ impl Model {
             return self.decide(Event::Ready(link));
         }
         if worker.held > 0 {
+            self.assert_strength();
+            let worker = self.workers.get_mut(&link).expect("it was there");
             let count = 1 + self.random.below(worker.held);
             worker.held -= count;
             self.done += count;
@@ -385,6 +422,13 @@ impl Model {
         if worker.closed {
             self.end(link);
         }
+    }
+
+    /// No more work than there may, and each no more than it may.
+    fn assert_strength(&self) {
+        let busy = self.workers.values().filter(|worker| worker.hello && worker.held > 0).count();
+        assert!(busy <= LIMITS.max_workers, "{busy} workers work\n{}", self.trace.join("\n"));
+        assert!(self.workers.values().all(|worker| worker.given <= self.allowance), "{}", self.trace.join("\n"));
     }
 
     fn end(&mut self, link: LinkId) {
@@ -407,13 +451,24 @@ fn every_frame_is_run_or_blamed_and_every_shutdown_finishes_whatever_the_schedul
     for seed in 0..3_000 {
         let mut model = Model::new(seed);
         let mut submitted = 0;
+        if seed % 2 == 0 {
+            model.decide(Event::Resized(LIMITS.max_workers));
+        }
         for _ in 0..40 {
             if model.random.below(3) == 0 {
                 submitted += 1;
                 match model.idle.pop().filter(|_| model.backlog == 0) {
-                    Some(link) => model.workers.get_mut(&link).expect("it is idle, so it lives").held += 1,
+                    Some(link) => {
+                        let worker = model.workers.get_mut(&link).expect("it is idle, so it lives");
+                        worker.held += 1;
+                        worker.given += 1;
+                    }
                     None => model.backlog += 1,
                 }
+            }
+            if seed % 2 == 0 && model.random.below(12) == 0 {
+                let max_workers = 1 + model.random.below(2);
+                model.decide(Event::Resized(max_workers));
             }
             model.happen();
         }

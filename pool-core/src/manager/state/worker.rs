@@ -14,6 +14,19 @@ pub(super) enum Stage {
     Closing,
 }
 
+/// Why a worker is to make room, by a decision of the pool's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Leaving {
+    /// It has been given all the tasks that it may run, or is old: another one takes its place first.
+    Replaced,
+    /// The same, and its successor is up.
+    Relieved,
+    /// It may have been idle for long, and goes if it is still.
+    Idle,
+    /// There are more workers than are allowed now.
+    Surplus,
+}
+
 #[derive(Debug)]
 pub(super) struct Worker {
     pub(super) stage: Stage,
@@ -35,6 +48,14 @@ pub(super) struct Worker {
     pub(super) greeted: bool,
     /// It was killed because it did not say hello.
     pub(super) too_late: bool,
+    /// It has been given all the tasks that it may run.
+    pub(super) spent: bool,
+    /// Why it is to make room.
+    pub(super) leaving: Option<Leaving>,
+    /// Since when it has had nothing to do, as far as is known.
+    pub(super) idle_since: Option<Instant>,
+    /// Whether the timer is set that looks for its idleness.
+    pub(super) idle_timed: bool,
 }
 
 impl Worker {
@@ -51,11 +72,20 @@ impl Worker {
             served: false,
             greeted: false,
             too_late: false,
+            spent: false,
+            leaving: None,
+            idle_since: None,
+            idle_timed: false,
         }
     }
 
     pub(super) fn is_loaded(&self) -> bool {
         self.outstanding + self.coming > 0
+    }
+
+    /// Whether nobody else may run anything in its stead.
+    pub(super) fn holds_a_place(&self) -> bool {
+        self.stage != Stage::Closing || self.is_loaded()
     }
 
     /// How many frames it should hold.
