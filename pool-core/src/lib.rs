@@ -85,8 +85,8 @@ pub mod simulation;
 
 pub use bytes::Bytes;
 pub use error::{
-    Broken, CodecError, Coded, NoMemory, NotFound, Panic, PoolError, RemoteError, StartFailure, SubmitError, TaskError,
-    TimedOut, WaitTimedOut, WorkerDied,
+    Broken, CodecError, Coded, Loss, LossTime, NoMemory, NotFound, Panic, PoolError, RemoteError, StartFailure,
+    SubmitError, TaskError, TimedOut, WaitTimedOut, WorkerDied,
 };
 pub use executor::{BatchOptions, Builder, Handle, Inputs, Map, ProcessPoolExecutor, Shutdown, TaskOptions};
 pub use future::{

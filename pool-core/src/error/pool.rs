@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use pool_ipc::{ExitCause, OpenError, StartError};
 
-use crate::error::{CodecError, NoMemory, RemoteError};
+use crate::error::loss::write_losses;
+use crate::error::{CodecError, Loss, NoMemory, RemoteError};
 
 /// Why a pool can run nothing any more.
 #[derive(Clone, Debug)]
@@ -15,6 +16,13 @@ use crate::error::{CodecError, NoMemory, RemoteError};
 pub enum Broken {
     /// No worker could be started, and none was left.
     Start(Arc<StartFailure>),
+    /// Workers were lost again and again, without one finished task between and without a task to blame.
+    Restarts {
+        /// Which, oldest first. Of several that ended side by side, one.
+        losses: Arc<[Loss]>,
+        /// The time within which they were too many.
+        within: Duration,
+    },
     /// The initializer failed in a worker.
     Initializer {
         /// The worker process.
@@ -35,6 +43,7 @@ impl fmt::Display for Broken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Start(failure) => write!(f, "the pool is broken: a worker could not be started: {failure}"),
+            Self::Restarts { losses, within } => write_losses(f, losses, *within),
             Self::Initializer { pid, error } => {
                 write!(f, "the pool is broken: the initializer failed in worker {pid}: {error}")
             }
@@ -50,7 +59,7 @@ impl Error for Broken {
         match self {
             Self::Start(failure) => Some(&**failure),
             Self::Initializer { error, .. } => Some(error),
-            Self::Internal { .. } => None,
+            Self::Restarts { .. } | Self::Internal { .. } => None,
         }
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::error::PoolError;
 use crate::executor::{Builder, ProcessPoolExecutor};
-use crate::manager::Staffing;
+use crate::manager::{RestartLimit, Staffing};
 
 /// What was asked for.
 #[derive(Clone, Copy, Debug, Default)]
@@ -17,6 +17,7 @@ pub(super) struct StaffOptions {
     min_workers: usize,
     idle_timeout: Option<Duration>,
     spares: usize,
+    restarts: Option<RestartLimit>,
 }
 
 impl StaffOptions {
@@ -41,7 +42,11 @@ impl StaffOptions {
         }
         let max_tasks = self.max_tasks.map(|limit| u32::try_from(limit).unwrap_or(u32::MAX));
         let Self { max_age, min_workers, idle_timeout, spares, .. } = self;
-        Ok((Staffing { max_age, min_workers, idle_timeout, spares }, max_tasks))
+        let restarts = self.restarts.unwrap_or(RestartLimit::DEFAULT);
+        if restarts.within == Duration::ZERO {
+            return Err(more_than_0("the time of restart_limit"));
+        }
+        Ok((Staffing { max_age, min_workers, idle_timeout, spares, restarts }, max_tasks))
     }
 }
 
@@ -139,6 +144,32 @@ impl Builder {
     /// ```
     pub fn spares(mut self, spares: usize) -> Self {
         self.staff.spares = spares;
+        self
+    }
+}
+
+/// When a pool gives up.
+impl Builder {
+    /// How many workers may be lost within such a time, without one finished task between and without a task to blame, before
+    /// the pool starts no more of them: 50 within 10 seconds by default. More than these, and what is pending fails with
+    /// [`Broken::Restarts`](crate::Broken::Restarts), which tells all the causes. While another worker is up, the pool goes
+    /// on with it instead, and starts more when the time has passed.
+    ///
+    /// A worker that dies in a task does not count, since that task has an error of its own: a map whose every item crashes
+    /// its worker gives as many errors. Nor does what the pool ends itself, for whatever reason. Workers that end side by
+    /// side, as by `killall`, count as one. Apart from this limit, three in a row that end by themselves before they even
+    /// say hello break a pool that has no other worker.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use pool_core::ProcessPoolExecutor;
+    ///
+    /// let pool = ProcessPoolExecutor::builder().restart_limit(5, Duration::from_secs(60)).build()?;
+    /// assert_eq!(pool.submit(u32::pow, (2, 8))?.result()?, 256);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn restart_limit(mut self, losses: usize, within: Duration) -> Self {
+        self.staff.restarts = Some(RestartLimit { losses, within });
         self
     }
 }

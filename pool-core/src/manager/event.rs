@@ -33,8 +33,8 @@ pub(crate) enum Event {
     Resized(usize),
     /// This many frames were taken from others for this worker.
     Stolen { thief: LinkId, frames: usize },
-    /// A worker is gone.
-    Ended { link: LinkId, pid: u32, cause: ExitCause },
+    /// A worker is gone, and a task is `blamed` for that, or none.
+    Ended { link: LinkId, pid: u32, cause: ExitCause, blamed: bool },
     /// No further submits; what is queued is still run.
     ShutDown,
     /// A deadline passed.

@@ -23,7 +23,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 
-use pool_ipc::{ExitCause, Frame, Link, LinkEvent, LinkId, Lost, Outcome, Owner, Share};
+use pool_ipc::{Frame, Link, LinkEvent, LinkId, Lost, Outcome, Owner, Share};
 
 pub(crate) use self::batch::{Batch, NotYet};
 use self::event::{Action, Event, View};
@@ -31,7 +31,7 @@ use self::orders::{Mind, Order};
 use self::pool::Inbox;
 pub(crate) use self::pool::{Demand, Pool, Recruiter};
 use self::state::State;
-pub(crate) use self::state::{Limits, Staffing};
+pub(crate) use self::state::{Limits, RestartLimit, Staffing};
 pub(crate) use self::threads::Threads;
 use self::work::Work;
 use crate::error::{Broken, NoMemory, StartFailure, TaskError, WorkerDied};
@@ -179,9 +179,10 @@ impl Manager {
                 }
                 LinkEvent::Ended { link, pid, cause, corrupt, lost } => {
                     self.report_progress(now);
+                    let blamed = lost.iter().any(|lost| lost.blamed.is_some());
                     let died = |task: &'static str| WorkerDied::new(task, pid, cause, corrupt.clone());
                     self.mourn(lost, |task| TaskError::WorkerDied(Arc::new(died(task))));
-                    self.bury(link, pid, cause, now);
+                    self.bury(Event::Ended { link, pid, cause, blamed }, link, now);
                 }
             }
         }
@@ -228,9 +229,9 @@ impl Manager {
         self.take_back(rests);
     }
 
-    fn bury(&mut self, link: LinkId, pid: u32, cause: ExitCause, now: Instant) {
+    fn bury(&mut self, ended: Event, link: LinkId, now: Instant) {
         self.pool.discharge(link);
-        self.decide(Event::Ended { link, pid, cause }, now);
+        self.decide(ended, now);
     }
 
     fn take_back(&mut self, frames: Vec<Frame>) {

@@ -10,6 +10,7 @@
 //!    starting processes for ever.
 //! 5. How many workers there are, and when one makes room for another, is said in [`staff`].
 
+mod breaker;
 mod staff;
 mod worker;
 
@@ -17,12 +18,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use pool_ipc::{ExitCause, LinkId};
+use pool_ipc::LinkId;
 
+use self::breaker::Breaker;
+pub(crate) use self::breaker::RestartLimit;
 use self::staff::Staff;
 pub(crate) use self::staff::{Staffing, allowance};
 use self::worker::{Stage, Worker};
-use crate::error::{Broken, StartFailure};
+use crate::error::{Broken, Loss, LossTime, StartFailure};
 use crate::manager::event::{Action, Event, View};
 
 /// How long a frame may wait behind another one at a worker before it is taken back.
@@ -31,15 +34,6 @@ const PATIENCE: Duration = Duration::from_millis(5);
 /// How long after the system refused to start a worker, or after the last of several that did not come up, another one is
 /// tried, while other workers are there.
 const RETRY: Duration = Duration::from_millis(100);
-
-/// How much may go wrong with workers that have not said hello, in a row and where no other worker is there: three that
-/// end by themselves, one that does not answer in time, or many that somebody kills, which says little about the next.
-const EARLY_DEATHS: u32 = 21;
-const ENDED_EARLY: u32 = 7;
-const KILLED_EARLY: u32 = 1;
-
-/// The signals by which somebody else ends a worker: SIGKILL and SIGTERM.
-const FOREIGN_SIGNALS: [i32; 2] = [9, 15];
 
 /// What the pool as a whole is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,10 +80,7 @@ pub(crate) struct State {
     /// Workers that the feeder was told to start and has not reported.
     starting: BTreeSet<LinkId>,
     next_link: u64,
-    /// Workers that ended before they said hello, since the last that did.
-    early_deaths: u32,
-    /// Links numbered below this were started before the last death that was counted.
-    counted_below: u64,
+    breaker: Breaker,
     /// How many workers hold frames or are about to.
     loaded: usize,
     /// How many feeds the feeder has not reported, those of workers that ended meanwhile included: it holds frames.
@@ -109,8 +100,7 @@ impl State {
             workers: BTreeMap::new(),
             starting: BTreeSet::new(),
             next_link: 0,
-            early_deaths: 0,
-            counted_below: 0,
+            breaker: Breaker::new(limits.staffing.restarts),
             loaded: 0,
             feeds: 0,
             retry_at: None,
@@ -161,7 +151,10 @@ impl State {
             }
             Event::Stolen { thief, frames: 0 } => self.rest(thief, view, actions),
             Event::Stolen { thief, .. } => self.employ(thief, view, actions),
-            Event::Ended { link, pid, cause } => self.ended(link, pid, cause, view, actions),
+            Event::Ended { link, pid, cause, blamed } => {
+                let loss = Loss { pid, cause, time: LossTime::Idle };
+                self.ended(link, loss, blamed, view, actions);
+            }
             Event::Taken(link) => self.stays(link),
             Event::Resized(max_workers) => self.resize(max_workers),
             Event::ShutDown if self.phase == Phase::Open => {
@@ -208,7 +201,7 @@ impl State {
     }
 
     fn ready(&mut self, link: LinkId, view: View, actions: &mut Vec<Action>) {
-        self.early_deaths = 0;
+        self.breaker.heard_hello();
         self.load(link, view.outstanding, |worker| {
             worker.greeted = true;
             if worker.stage == Stage::Starting {
@@ -224,8 +217,8 @@ impl State {
             // Where it was, a caller has posted to it: also if all that came of that was given back.
             worker.offered = false;
             worker.note_pace(count, view.now);
-            worker.served |= count > 0;
         });
+        self.breaker.saw_success();
         self.employ(link, view, actions);
     }
 
@@ -338,7 +331,7 @@ impl State {
         // Others are there, or the pool would be broken: one at a time is tried until one says hello.
         let coming =
             || self.workers.values().any(|worker| worker.stage == Stage::Starting) || !self.starting.is_empty();
-        !refused && (self.early_deaths < EARLY_DEATHS || !coming())
+        !refused && self.breaker.is_open(view.now) && (!self.breaker.is_hopeless() || !coming())
     }
 
     fn start(&mut self, actions: &mut Vec<Action>) -> LinkId {
@@ -349,21 +342,13 @@ impl State {
         link
     }
 
-    fn ended(&mut self, link: LinkId, pid: u32, cause: ExitCause, view: View, actions: &mut Vec<Action>) {
+    fn ended(&mut self, link: LinkId, mut loss: Loss, blamed: bool, view: View, actions: &mut Vec<Action>) {
         let Some(worker) = self.workers.remove(&link) else { return };
         self.loaded -= usize::from(worker.is_loaded());
-        if worker.stage == Stage::Starting {
-            self.note_early_death(link, worker.too_late, cause);
-            let failure = match worker.too_late {
-                true => StartFailure::NoHello { pid, limit: self.limits.hello },
-                false => StartFailure::EndedEarly { pid, cause },
-            };
-            log::warn!("a worker did not come up: {failure}");
-            if self.early_deaths >= EARLY_DEATHS && !self.workers.values().any(|worker| worker.stage == Stage::Ready) {
-                self.break_down(Broken::Start(Arc::new(failure)), actions);
-            } else if self.early_deaths >= EARLY_DEATHS {
-                self.retry_later(link, view);
-            }
+        loss.time = worker.loss_time();
+        // Who was told to end is no loss, and neither is who ended by a task's doing.
+        if worker.stage != Stage::Closing && !blamed {
+            self.note_loss(link, loss, view, actions);
         }
         match worker.stage {
             Stage::Starting => self.is_not_up(link),
@@ -373,17 +358,24 @@ impl State {
         self.start_on_demand(view, actions);
     }
 
-    /// Of workers that were started side by side, one is counted.
-    fn note_early_death(&mut self, link: LinkId, too_late: bool, cause: ExitCause) {
-        if link.0 < self.counted_below {
+    fn note_loss(&mut self, link: LinkId, loss: Loss, view: View, actions: &mut Vec<Action>) {
+        log::warn!("{loss}");
+        self.breaker.note(link, self.next_link, loss, view.now);
+        let nobody_works = !self.workers.values().any(|worker| worker.stage == Stage::Ready);
+        let Some(end) = self.breaker.closed_until().filter(|_| !self.breaker.is_open(view.now)) else {
+            if self.breaker.is_hopeless() && loss.time != LossTime::Idle {
+                match nobody_works {
+                    true => self.break_down(Broken::Start(Arc::new(loss.into_failure(self.limits.hello))), actions),
+                    false => self.retry_later(link, view),
+                }
+            }
             return;
+        };
+        if nobody_works {
+            let (losses, within) = (self.breaker.causes().into(), self.limits.staffing.restarts.within);
+            return self.break_down(Broken::Restarts { losses, within }, actions);
         }
-        self.counted_below = self.next_link;
-        self.early_deaths = self.early_deaths.saturating_add(match cause {
-            _ if too_late => EARLY_DEATHS,
-            ExitCause::Signal(signal) if FOREIGN_SIGNALS.contains(&signal) => KILLED_EARLY,
-            _ => ENDED_EARLY,
-        });
+        self.timers.insert((end + RETRY, link, Timer::Retry));
     }
 
     fn break_down(&mut self, broken: Broken, actions: &mut Vec<Action>) {

@@ -27,6 +27,7 @@ mod parent_death;
 mod programs;
 mod recycling;
 mod registry;
+mod restarts;
 mod shutdown;
 mod slow_callbacks;
 mod terminal;

@@ -16,7 +16,7 @@ use std::time::Duration;
 use pool_ipc::LinkId;
 
 use super::worker::{Leaving, Stage, Worker};
-use super::{Phase, State, Timer};
+use super::{Phase, RestartLimit, State, Timer};
 use crate::manager::event::{Action, View};
 
 /// What the builder sets about the number of workers and their lives.
@@ -30,12 +30,15 @@ pub(crate) struct Staffing {
     pub(crate) idle_timeout: Option<Duration>,
     /// How old a worker may be.
     pub(crate) max_age: Option<Duration>,
+    /// How many workers may be lost for no task's doing.
+    pub(crate) restarts: RestartLimit,
 }
 
 #[cfg(any(test, feature = "simulation"))]
 impl Staffing {
     /// Workers come on demand and stay.
-    pub(crate) const NONE: Self = Self { min_workers: 0, spares: 0, idle_timeout: None, max_age: None };
+    pub(crate) const NONE: Self =
+        Self { min_workers: 0, spares: 0, idle_timeout: None, max_age: None, restarts: RestartLimit::DEFAULT };
 }
 
 /// Who does what.

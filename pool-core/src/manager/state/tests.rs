@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use pool_ipc::ExitCause;
+
 use super::*;
 
 const LIMITS: Limits =
@@ -48,11 +50,11 @@ const LINK: LinkId = LinkId(0);
 const OTHER: LinkId = LinkId(1);
 
 fn ended(link: LinkId) -> Event {
-    Event::Ended { link, pid: 7, cause: ExitCause::Signal(9) }
+    Event::Ended { link, pid: 7, cause: ExitCause::Signal(9), blamed: false }
 }
 
 fn exited(link: LinkId) -> Event {
-    Event::Ended { link, pid: 7, cause: ExitCause::Code(1) }
+    Event::Ended { link, pid: 7, cause: ExitCause::Code(1), blamed: false }
 }
 
 fn panicked() -> Broken {
@@ -255,6 +257,7 @@ impl Model {
             min_workers: random.below(3),
             spares: random.below(3),
             idle_timeout: some(100 + random.below(3_000) as u64).filter(|_| seed.is_multiple_of(3)),
+            restarts: RestartLimit { losses: 2, within: Duration::from_micros(seed % 5_000) },
             max_age: some(1_000 + random.below(20_000) as u64).filter(|_| seed.is_multiple_of(5)),
         };
         Self {
@@ -442,7 +445,7 @@ impl Model {
         let blamed = usize::from(worker.hello && worker.held > 0);
         self.done += blamed;
         self.backlog += worker.held - blamed;
-        self.decide(ended(link));
+        self.decide(Event::Ended { link, pid: 7, cause: ExitCause::Signal(9), blamed: blamed > 0 });
     }
 }
 

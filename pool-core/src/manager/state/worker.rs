@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use crate::error::LossTime;
+
 /// How long the frames that are posted ahead of a worker should keep it busy.
 const AHEAD: Duration = Duration::from_micros(500);
 
@@ -42,8 +44,6 @@ pub(super) struct Worker {
     pub(super) pace: Option<Duration>,
     /// Whether the timer is set that watches over frames posted ahead.
     pub(super) timed: bool,
-    /// Whether it has finished a task.
-    pub(super) served: bool,
     /// It said hello.
     pub(super) greeted: bool,
     /// It was killed because it did not say hello.
@@ -69,7 +69,6 @@ impl Worker {
             since: None,
             pace: None,
             timed: false,
-            served: false,
             greeted: false,
             too_late: false,
             spent: false,
@@ -86,6 +85,15 @@ impl Worker {
     /// Whether nobody else may run anything in its stead.
     pub(super) fn holds_a_place(&self) -> bool {
         self.stage != Stage::Closing || self.is_loaded()
+    }
+
+    /// In which part of its life it was lost, where no task is to blame.
+    pub(super) fn loss_time(&self) -> LossTime {
+        match (self.greeted, self.too_late) {
+            (true, _) => LossTime::Idle,
+            (false, true) => LossTime::TooLate,
+            (false, false) => LossTime::Starting,
+        }
     }
 
     /// How many frames it should hold.
