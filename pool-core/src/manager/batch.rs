@@ -33,6 +33,8 @@ struct State {
     outcomes: Vec<Item>,
     /// Where its frames are or were. A frame may be split several times.
     posted: Vec<Posted>,
+    /// So many of them are kept before those are let go whose links hold nothing, lest links that ended live on here.
+    most_posted: usize,
     cancelled: bool,
 }
 
@@ -51,10 +53,23 @@ pub(crate) enum NotYet {
     Forked,
 }
 
+/// How many links a batch may know that hold nothing of it.
+const FEW: usize = 16;
+
+impl State {
+    fn note(&mut self, posted: Posted) {
+        if self.posted.len() >= self.most_posted {
+            self.posted.retain(|(link, _)| link.outstanding() > 0);
+            self.most_posted = 2 * self.posted.len() + FEW;
+        }
+        self.posted.push(posted);
+    }
+}
+
 impl Batch {
     pub(crate) fn new(task: &'static str, desk: Weak<dyn Desk>, items: u32) -> Arc<Self> {
         let outcomes = std::iter::repeat_with(|| Item::Pending).take(items as usize).collect();
-        let state = State { outcomes, posted: Vec::new(), cancelled: false };
+        let state = State { outcomes, posted: Vec::new(), most_posted: FEW, cancelled: false };
         Arc::new(Self { task, desk, state: Mutex::new(state), resolved: Condvar::new() })
     }
 
@@ -76,7 +91,7 @@ impl Batch {
         }
         match post() {
             Ok(posted) => {
-                state.posted.push(posted);
+                state.note(posted);
                 Posting::Posted
             }
             Err(refused) => Posting::Refused(refused),
