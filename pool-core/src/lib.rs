@@ -55,6 +55,7 @@
 //!                                 |   | Action::Start, Feed: an Order for the feeder      |
 //!                                 |   | Action::Offer: the Link is idle                   |
 //!                                 |   | Action::Steal, Recall, Close, Kill: to Links      |
+//!                                 |   | Action::Look, Corner, Soften: to what is stopped   |
 //!                                 |   | Action::Break, Finish: the end of the pool        |
 //!                                 |   |                                                   |
 //!                                 |   +--> Future, Batch: result() wakes                  |
@@ -70,7 +71,7 @@ pub mod thread;
 
 mod error;
 mod bytes;
-mod task;
+pub mod task;
 mod json;
 mod wire;
 mod future;
@@ -85,8 +86,8 @@ pub mod simulation;
 
 pub use bytes::Bytes;
 pub use error::{
-    Broken, CodecError, Coded, Loss, LossTime, NoMemory, NotFound, Panic, PoolError, RemoteError, StartFailure,
-    SubmitError, TaskError, TimedOut, WaitTimedOut, WorkerDied,
+    Broken, CodecError, Coded, Killed, Loss, LossTime, NoMemory, NotFound, Panic, PoolError, RemoteError, StartFailure,
+    SubmitError, TaskError, TimeLimit, TimedOut, WaitTimedOut, WorkerDied,
 };
 pub use executor::{BatchOptions, Builder, Handle, Inputs, Map, ProcessPoolExecutor, Shutdown, TaskOptions};
 pub use future::{

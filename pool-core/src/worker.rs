@@ -70,6 +70,10 @@ fn work_at(far: &mut dyn FarEnd, place: Place) {
         log::debug!("the greeting could not be sent: {error}");
     }
     if said.is_ok() && matches!(greeting, Greeting::Ready { .. }) {
+        match place {
+            Place::Process => task::assign_process(far.assignment()),
+            Place::Thread => task::assign_thread(far.assignment()),
+        }
         let mut desk = Desk::default();
         far.serve(&mut |job| desk.work(job));
     }
@@ -134,7 +138,12 @@ impl Desk {
         let mut cursor = Cursor::default();
         while let Some(item) = job.claim() {
             self.reply_to(job, item, &mut cursor);
+            let stop = pool_ipc::forget_soft_stop();
             job.publish(&self.reply);
+            if stop {
+                // What is left of the frame is given back.
+                return;
+            }
             if self.reply.capacity() > ROOM_KEPT {
                 self.reply = Vec::new();
             }

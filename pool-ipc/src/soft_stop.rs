@@ -18,11 +18,11 @@ pub fn heed_soft_stop() -> bool {
     ASKED.load(Ordering::SeqCst)
 }
 
-/// The item is over. A soft stop that came is not the next one's, and the worker is about to be closed anyway.
-pub fn forget_soft_stop() {
-    if HEEDED.load(Ordering::Relaxed) {
+/// The item is over, and the next one has not asked. Whether SIGTERM came: then the rest of the frame is not to be begun.
+pub fn forget_soft_stop() -> bool {
+    HEEDED.load(Ordering::Relaxed) && {
         HEEDED.store(false, Ordering::SeqCst);
-        ASKED.store(false, Ordering::SeqCst);
+        ASKED.swap(false, Ordering::SeqCst)
     }
 }
 

@@ -5,6 +5,7 @@
 //! nothing. Never guesses: where the output cannot be read whole, the report says so and fails.
 
 mod catalogue;
+mod crash;
 mod names;
 mod report;
 
@@ -15,21 +16,30 @@ use crate::test::{self, Show, TestRun};
 pub(crate) const TASK: Task = Task {
     name: "conformance",
     usage: "\
-usage: cargo xtask conformance [--last]
+usage: cargo xtask conformance [--last | --crash [--peers]]
 
 Runs every test and prints which behaviour they prove: number, name, backend,
 result; also the rules of the backend contract, and which behaviours are not
 covered, with the reason. The tests' own output goes to stderr.
 --last reads the output of the last `cargo xtask test` instead of running them.
+--crash runs only the tests of the crash table, one at a time, and prints the
+table: what a task does, in which situation, and whether it alone failed, with
+the exact reason, as fast as shown.
+--peers also does the same to other pools, each cell in a process of its own and
+with a deadline, and writes the tables side by side to docs/crash-table.md. It
+needs python3 and cargo, and the package registries that they are set up for.
 Exit code 1 if a proof failed or is missing without a reason, or if the test run
 itself was not good.",
     perform,
 };
 
 fn perform(arguments: &[String]) -> Result<u8, TaskError> {
-    let run = match arguments {
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let run = match *words {
         [] => test::run_tests(&[], &[], Show::Stderr)?,
-        [flag] if flag == "--last" => last_run()?,
+        ["--last"] => last_run()?,
+        ["--crash"] => return crash::perform(crash::Peers::No),
+        ["--crash", "--peers"] | ["--peers", "--crash"] => return crash::perform(crash::Peers::Yes),
         _ => return Err(TaskError::WrongCall(format!("conformance does not take `{}`", arguments.join(" ")))),
     };
     let report = report::Report::new(&run.reader.results);

@@ -10,6 +10,7 @@ mod conformance;
 mod demo;
 mod libtest;
 mod print;
+mod proof;
 mod run;
 mod simulate;
 mod task;
@@ -22,7 +23,16 @@ use std::process::ExitCode;
 use task::{Task, TaskError};
 
 /// Every task, in the order of the help text.
-const TASKS: [Task; 6] = [demo::TASK, test::TASK, check::TASK, conformance::TASK, simulate::TASK, bench::TASK];
+const TASKS: [Task; 8] = [
+    demo::TASK,
+    test::TASK,
+    check::TASK,
+    conformance::TASK,
+    simulate::TASK,
+    proof::CHAOS,
+    proof::PARENT_KILL,
+    bench::TASK,
+];
 
 const USAGE: &str = "\
 usage: cargo xtask TASK [ARGS]
@@ -30,8 +40,11 @@ usage: cargo xtask TASK [ARGS]
   demo [NAME [ARGS]]  run one scenario, or all of them; --list names them
   test [ARGS]         run every test, and count them
   check [--long]      formatting, lints, docs, tidy, models, tests, leaks
-  conformance         which promised behaviour is proved, on which backend
+  conformance         which promised behaviour is proved, on which backend;
+                      --crash prints the crash table, --peers that of others
   simulate [ARGS]     random schedules of a simulated pool, each from a seed
+  chaos [ARGS]        signals at random workers under load; no promise may break
+  parent-kill [ARGS]  programs with a busy pool are killed; nothing may be left
   bench [ARGS]        run the benchmarks
   help [TASK]         this text, or a task's own
 

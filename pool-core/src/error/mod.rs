@@ -12,4 +12,6 @@ pub use self::loss::{Loss, LossTime};
 pub use self::pool::{Broken, PoolError, StartFailure, SubmitError};
 pub use self::remote::RemoteError;
 pub(crate) use self::task::refused;
-pub use self::task::{CodecError, Coded, NoMemory, NotFound, Panic, TaskError, TimedOut, WaitTimedOut, WorkerDied};
+pub use self::task::{
+    CodecError, Coded, Killed, NoMemory, NotFound, Panic, TaskError, TimeLimit, TimedOut, WaitTimedOut, WorkerDied,
+};

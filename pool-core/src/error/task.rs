@@ -34,7 +34,9 @@ pub enum TaskError {
     /// The worker process ended while it ran this task.
     WorkerDied(Arc<WorkerDied>),
     /// The task was stopped because it ran past its limit.
-    TimedOut(TimedOut),
+    TimedOut(Arc<TimedOut>),
+    /// The task was stopped by [`Future::kill`](crate::Future::kill) while it ran.
+    Killed(Arc<Killed>),
     /// The wait for the result ended before there was one. The task goes on.
     WaitTimedOut(WaitTimedOut),
     /// The task was cancelled before it started.
@@ -69,6 +71,7 @@ impl fmt::Display for TaskError {
             Self::Panicked(panic) => panic.fmt(f),
             Self::WorkerDied(died) => died.fmt(f),
             Self::TimedOut(late) => late.fmt(f),
+            Self::Killed(killed) => killed.fmt(f),
             Self::WaitTimedOut(wait) => wait.fmt(f),
             Self::Cancelled => f.write_str("the task was cancelled"),
             Self::NotFound(not_found) => not_found.fmt(f),
@@ -164,17 +167,91 @@ impl fmt::Display for WorkerDied {
     }
 }
 
-/// A task that was stopped at its limit.
+/// Which limit a task came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
+pub enum TimeLimit {
+    /// How long it may run.
+    Timeout,
+    /// When it is to be done, counted from its submit.
+    Deadline,
+}
+
+/// A task that was stopped at its limit, or not begun before it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct TimedOut {
+    /// The task.
+    pub task: String,
+    /// Which limit it was.
+    pub kind: TimeLimit,
     /// The limit.
     pub limit: Duration,
+    /// The worker that ran it; none if it had not begun.
+    pub pid: Option<u32>,
+    /// How that worker ended. A worker that is a thread does not.
+    pub cause: Option<ExitCause>,
+}
+
+impl TimedOut {
+    pub(crate) fn new(
+        task: impl Into<String>,
+        kind: TimeLimit,
+        limit: Duration,
+        worker: Option<(u32, Option<ExitCause>)>,
+    ) -> Self {
+        let (pid, cause) = worker.unzip();
+        Self { task: task.into(), kind, limit, pid, cause: cause.flatten() }
+    }
 }
 
 impl fmt::Display for TimedOut {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the task was stopped at its limit of {:?}", self.limit)
+        let Self { task, kind, limit, pid, cause } = self;
+        let limited = match kind {
+            TimeLimit::Timeout => "its time limit",
+            TimeLimit::Deadline => "the deadline",
+        };
+        match pid {
+            Some(pid) => write!(f, "task {task} was stopped at {limited} of {limit:?} {}", Stopped(*pid, *cause)),
+            None => write!(f, "task {task} had not begun by {limited} of {limit:?} from its submit"),
+        }
+    }
+}
+
+/// A task that somebody stopped.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Killed {
+    /// The task.
+    pub task: String,
+    /// The worker that ran it.
+    pub pid: u32,
+    /// How that worker ended. A worker that is a thread does not.
+    pub cause: Option<ExitCause>,
+}
+
+impl Killed {
+    pub(crate) fn new(task: impl Into<String>, pid: u32, cause: Option<ExitCause>) -> Self {
+        Self { task: task.into(), pid, cause }
+    }
+}
+
+impl fmt::Display for Killed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "task {} was killed {}", self.task, Stopped(self.pid, self.cause))
+    }
+}
+
+/// How a task was stopped, for the end of a sentence.
+struct Stopped(u32, Option<ExitCause>);
+
+impl fmt::Display for Stopped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self(pid, Some(cause)) => write!(f, "(worker {pid} ended: {cause})"),
+            Self(_, None) => f.write_str("(its worker is a thread, which goes on)"),
+        }
     }
 }
 

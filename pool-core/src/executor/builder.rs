@@ -7,12 +7,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use pool_ipc::{Backend, HELLO_TIMEOUT, SharedMemory, StartOrder, WorkerCommand};
+use pool_ipc::{Abilities, Backend, HELLO_TIMEOUT, SharedMemory, StartOrder, WorkerCommand};
 
 use crate::error::{CodecError, Coded, PoolError};
 use crate::executor::staff::StaffOptions;
 use crate::executor::{ProcessPoolExecutor, exit_guard};
-use crate::manager::{Limits, Pool, Recruiter, Threads};
+use crate::manager::{Limits, Pool, Recruiter, Strength, Threads, TimeLimits};
 use crate::task::{self, Arguments, EncodeFailure, Initializer};
 use crate::wire::{Boot, encode_single};
 
@@ -36,7 +36,12 @@ pub struct Builder {
     name: Option<String>,
     hello: Duration,
     pub(super) staff: StaffOptions,
+    limits: TimeLimits,
+    stop_grace: Duration,
 }
+
+/// How long a worker that was asked to end may take to, unless the pool is told otherwise.
+const STOP_GRACE: Duration = Duration::from_secs(1);
 
 impl Builder {
     pub(super) fn new() -> Self {
@@ -48,6 +53,8 @@ impl Builder {
             name: None,
             hello: HELLO_TIMEOUT,
             staff: StaffOptions::default(),
+            limits: TimeLimits::default(),
+            stop_grace: STOP_GRACE,
         }
     }
 
@@ -129,6 +136,26 @@ impl Builder {
         self
     }
 
+    /// How long each task may run, unless its submit says so: see [`TaskOptions::timeout`](crate::TaskOptions::timeout).
+    pub fn timeout(mut self, limit: Duration) -> Self {
+        self.limits.timeout = Some(limit);
+        self
+    }
+
+    /// How long after its submit each task is to be done, unless that says so: see
+    /// [`TaskOptions::deadline`](crate::TaskOptions::deadline).
+    pub fn deadline(mut self, limit: Duration) -> Self {
+        self.limits.deadline = Some(limit);
+        self
+    }
+
+    /// How long a worker has between SIGTERM and SIGKILL when its task is stopped, one second by default. Without any it is
+    /// killed at once.
+    pub fn stop_grace(mut self, grace: Duration) -> Self {
+        self.stop_grace = grace;
+        self
+    }
+
     /// Makes the pool and its two threads. No worker is started yet, but for those of [`min_workers`](Self::min_workers).
     ///
     /// In a worker that was started for another pool and never called [`init`](crate::init), this does not return: it
@@ -147,10 +174,11 @@ impl Builder {
         let (staffing, max_tasks) = self.staff.check(max_workers)?;
         let initializer = self.initializer.transpose().map_err(PoolError::Initializer)?;
         let hub = self.backend.open().map_err(PoolError::Backend)?;
-        let frames_a_link = self.backend.abilities().frames_a_link;
+        let Abilities { frames_a_link, processes, .. } = self.backend.abilities();
         let recruiter = recruiter(self.command, self.name, initializer);
-        let pool = Arc::new(Pool::new(hub, recruiter, max_workers, max_tasks));
-        let limits = Limits { max_workers, frames_a_link, hello: self.hello, staffing };
+        let pool = Arc::new(Pool::new(hub, recruiter, self.limits, Strength { max_workers, max_tasks }));
+        let stop_grace = self.stop_grace;
+        let limits = Limits { max_workers, frames_a_link, hello: self.hello, stop_grace, processes, staffing };
         let threads = Threads::start(&pool, limits);
         let threads = threads.map_err(|(name, source)| PoolError::Thread { name: name.to_owned(), source })?;
         exit_guard::watch(&pool);

@@ -16,6 +16,7 @@ use serde::de::DeserializeOwned;
 use crate::error::{SubmitError, TaskError, WaitTimedOut};
 use crate::executor::submit;
 use crate::manager::{Batch, NotYet, Pool};
+use crate::manager::{TimeLimits, watch_deadline};
 use crate::task::{self, Arguments, Task};
 use crate::wire::BatchWriter;
 
@@ -156,6 +157,7 @@ pub(super) struct Plan<'p> {
     pub(super) chunksize: Option<usize>,
     pub(super) buffersize: Option<usize>,
     pub(super) result_timeout: Option<Duration>,
+    pub(super) limits: TimeLimits,
 }
 
 /// Submits the calls, all of them or what fits into the buffer.
@@ -177,6 +179,7 @@ where
         name: plan.name.unwrap_or(std::any::type_name::<F>()),
         task: task::id_of::<F, I::Args>(),
         size: ChunkSize::new(plan, args.size_hint()),
+        limits: plan.limits.or(plan.pool.time_limits()),
     };
     let (segments, source, chunk) = (VecDeque::new(), None, chunker.size.least());
     let mut map = Map { segments, source, room: 0, chunk, deadline, limit, begun: false, result: PhantomData };
@@ -246,6 +249,7 @@ struct Chunker {
     name: &'static str,
     task: task::TaskId,
     size: ChunkSize,
+    limits: TimeLimits,
 }
 
 impl Chunker {
@@ -297,8 +301,13 @@ impl Chunker {
         let items = writer.items();
         let batch = Batch::new(self.name, submit::desk(&self.pool), items);
         let owner: Owner = Arc::<Batch>::clone(&batch);
-        match self.pool.submit(Frame::new(owner, writer.finish(), items)) {
-            Ok(()) => segments.push(Segment::Batch { batch, next: 0, items }),
+        let terms = self.limits.terms(Instant::now());
+        let frame = Frame { terms: terms.clone(), ..Frame::new(Owner::clone(&owner), writer.finish(), items) };
+        match self.pool.submit(frame) {
+            Ok(()) => {
+                watch_deadline(&self.pool, &owner, terms.as_deref(), self.limits.deadline);
+                segments.push(Segment::Batch { batch, next: 0, items });
+            }
             Err(error) => segments.extend((0..items).map(|_| Segment::Failed(error.clone().into()))),
         }
     }

@@ -8,6 +8,7 @@ use crate::executor::map::{Inputs, Map, Plan};
 use crate::executor::{map, submit};
 use crate::future::Future;
 use crate::manager::Pool;
+use crate::manager::TimeLimits;
 use crate::task::{Arguments, Task};
 
 /// Options of one submit. Made by [`ProcessPoolExecutor::task`](crate::ProcessPoolExecutor::task).
@@ -16,16 +17,47 @@ use crate::task::{Arguments, Task};
 pub struct TaskOptions<'p> {
     pool: &'p Arc<Pool>,
     name: Option<&'static str>,
+    limits: TimeLimits,
 }
 
 impl<'p> TaskOptions<'p> {
     pub(super) fn new(pool: &'p Arc<Pool>) -> Self {
-        Self { pool, name: None }
+        Self { pool, name: None, limits: TimeLimits::default() }
     }
 
     /// What errors call the task. By default its function's path.
     pub fn name(mut self, name: &'static str) -> Self {
         self.name = Some(name);
+        self
+    }
+
+    /// How long the task may run, counted from when a worker begins it; the pool's limit else, if that has one. A task that is
+    /// over it is stopped, and its future is [`TaskError::TimedOut`](crate::TaskError::TimedOut).
+    ///
+    /// Its worker is asked to end by SIGTERM, which a task may mind ([`task::cancelled`](crate::task::cancelled)), and killed
+    /// after the pool's grace, with all that stayed in its process group. A task that ends by itself meanwhile has its
+    /// result. The limit is precise to about a millisecond, and more on a busy machine.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use pool_core::{ProcessPoolExecutor, TaskError};
+    ///
+    /// let pool = ProcessPoolExecutor::new(1)?;
+    /// let endless = pool.task().timeout(Duration::from_millis(20)).submit(|| loop { std::hint::spin_loop() }, ())?;
+    /// let result: Result<(), TaskError> = endless.result();
+    /// assert!(matches!(result, Err(TaskError::TimedOut(late)) if late.limit == Duration::from_millis(20)));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn timeout(mut self, limit: Duration) -> Self {
+        self.limits.timeout = Some(limit);
+        self
+    }
+
+    /// How long after its submit the task is to be done, also while it waits for a worker. One that has not begun by then is
+    /// not run; one that runs is stopped as at a [`timeout`](Self::timeout). Both are
+    /// [`TaskError::TimedOut`](crate::TaskError::TimedOut).
+    pub fn deadline(mut self, limit: Duration) -> Self {
+        self.limits.deadline = Some(limit);
         self
     }
 
@@ -38,7 +70,7 @@ impl<'p> TaskOptions<'p> {
         F: Task<Args>,
         Args: Arguments,
     {
-        submit::submit(self.pool, self.name.unwrap_or(std::any::type_name::<F>()), task, &args)
+        submit::submit(self.pool, self.name.unwrap_or(std::any::type_name::<F>()), self.limits, task, &args)
     }
 }
 
@@ -63,7 +95,9 @@ pub struct BatchOptions<'p> {
 impl<'p> BatchOptions<'p> {
     pub(super) fn new(pool: &'p Arc<Pool>) -> Self {
         let max_workers = pool.max_workers();
-        let plan = Plan { pool, max_workers, name: None, chunksize: None, buffersize: None, result_timeout: None };
+        let limits = TimeLimits::default();
+        let plan =
+            Plan { pool, max_workers, name: None, chunksize: None, buffersize: None, result_timeout: None, limits };
         Self { plan }
     }
 
@@ -84,6 +118,19 @@ impl<'p> BatchOptions<'p> {
     /// during the call of `map`.
     pub fn buffersize(mut self, items: usize) -> Self {
         self.plan.buffersize = Some(items);
+        self
+    }
+
+    /// How long each item may run, as [`TaskOptions::timeout`]. The items around one that is stopped are not concerned.
+    pub fn timeout(mut self, limit: Duration) -> Self {
+        self.plan.limits.timeout = Some(limit);
+        self
+    }
+
+    /// When all items are to be done, counted from the call of `map`, as [`TaskOptions::deadline`]; for items that are taken
+    /// later from a lazy input, from when they are taken.
+    pub fn deadline(mut self, limit: Duration) -> Self {
+        self.plan.limits.deadline = Some(limit);
         self
     }
 

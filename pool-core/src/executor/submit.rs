@@ -2,12 +2,14 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Weak};
+use std::time::Instant;
 
 use pool_ipc::{Frame, Owner};
 
 use crate::error::{CodecError, Coded, NoMemory, SubmitError};
 use crate::future::{Desk, Future, Shared, panic_text};
 use crate::manager::Pool;
+use crate::manager::{TimeLimits, watch_deadline};
 use crate::task::{self, Arguments, EncodeFailure, Task};
 use crate::wire::encode_single;
 
@@ -18,6 +20,7 @@ const ENOMEM: i32 = 12;
 pub(super) fn submit<F, Args>(
     pool: &Arc<Pool>,
     name: &'static str,
+    limits: TimeLimits,
     _task: F,
     args: &Args,
 ) -> Result<Future<F::Output>, SubmitError>
@@ -30,7 +33,10 @@ where
     let payload = encode::<Args, _>(name, || encode_single(id, args, 0))?;
     let shared = Shared::new(name, desk(pool));
     let owner: Owner = Arc::<Shared>::clone(&shared);
-    pool.submit(Frame::new(owner, payload, 1))?;
+    let limits = limits.or(pool.time_limits());
+    let terms = limits.terms(Instant::now());
+    pool.submit(Frame { terms: terms.clone(), ..Frame::new(Owner::clone(&owner), payload, 1) })?;
+    watch_deadline(pool, &owner, terms.as_deref(), limits.deadline);
     Ok(Future::of(shared))
 }
 

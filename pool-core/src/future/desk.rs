@@ -7,7 +7,7 @@ use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Weak;
 
-use pool_ipc::{Frame, LinkId};
+use pool_ipc::{LinkId, Owner};
 
 /// A done callback, with the future that it is about inside.
 pub(crate) type Callback = Box<dyn FnOnce() + Send>;
@@ -32,8 +32,13 @@ pub(crate) trait Desk: Send + Sync {
     }
 
     /// Hears that a cancelled future took its frame back from a link, which has room now and will not say so.
-    fn recalled(&self, link: LinkId, frame: Frame) {
-        let _ = (link, frame);
+    fn recalled(&self, link: LinkId) {
+        let _ = link;
+    }
+
+    /// Hears that a task is to be stopped wherever it is.
+    fn kill(&self, owner: Owner) {
+        let _ = owner;
     }
 }
 

@@ -111,6 +111,32 @@ impl<T> Future<T> {
         self.shared.cancel()
     }
 
+    /// Cancels the task if it has not begun, and has it stopped if it runs: its worker is asked to end, and after a grace
+    /// ended, with all that it started and that stayed in its process group; a new worker takes its place. Returns at once,
+    /// and true if the task was cancelled or is going to be stopped.
+    ///
+    /// A task that was stopped is [`TaskError::Killed`]. One that ended by itself before the worker did has its result: a
+    /// task can mind [`task::cancelled`](crate::task::cancelled). Where workers are threads nothing can be ended: the
+    /// future is completed after the grace, and the thread is left to itself.
+    ///
+    /// ```
+    /// use pool_core::{ProcessPoolExecutor, TaskError};
+    ///
+    /// let pool = ProcessPoolExecutor::new(1)?;
+    /// let stuck = pool.submit(|| loop { std::thread::park() }, ())?;
+    /// while !stuck.running() {
+    ///     std::thread::yield_now();
+    /// }
+    /// assert!(stuck.kill());
+    /// let result: Result<(), TaskError> = stuck.result();
+    /// assert!(matches!(result, Err(TaskError::Killed(_))));
+    /// assert_eq!(pool.submit(u32::pow, (2, 8))?.result()?, 256);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn kill(&self) -> bool {
+        self.shared.kill()
+    }
+
     /// Waits for the end and gives the error that stands in place of a value, a cancellation among them. The value is not
     /// decoded, so that one which cannot be decoded counts as a value here.
     ///

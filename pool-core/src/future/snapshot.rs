@@ -65,6 +65,7 @@ pub(super) fn kind(error: &TaskError) -> &'static str {
         TaskError::Panicked(_) => "Panicked",
         TaskError::WorkerDied(_) => "WorkerDied",
         TaskError::TimedOut(_) => "TimedOut",
+        TaskError::Killed(_) => "Killed",
         TaskError::WaitTimedOut(_) => "WaitTimedOut",
         TaskError::Cancelled => "Cancelled",
         TaskError::NotFound(_) => "NotFound",

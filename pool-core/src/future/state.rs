@@ -23,7 +23,7 @@ use std::mem;
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Instant;
 
-use pool_ipc::{Frame, Link, LinkId, Ticket};
+use pool_ipc::{Frame, Link, LinkId, Owner, Ticket};
 
 use crate::error::TaskError;
 use crate::future::desk::{Callback, Desk};
@@ -169,10 +169,7 @@ impl Shared {
 
     /// Brings the outcome, or says why none can be brought any more.
     pub(super) fn try_complete(&self, outcome: Result<Encoded, TaskError>) -> Result<Vec<Callback>, FutureState> {
-        let place = match &outcome {
-            Err(TaskError::Cancelled) => Place::Cancelled,
-            _ => Place::Finished,
-        };
+        let place = outcome.as_ref().err().map_or(Place::Finished, Self::place_of);
         let mut state = self.state.lock();
         if self.outcome.get().is_some() {
             return Err(self.snapshot_of(&state.place));
@@ -187,20 +184,41 @@ impl Shared {
         if self.is_foreign() {
             return self.is_cancelled();
         }
-        let mut state = self.state.lock();
-        let recalled = match Self::take_back(&state.place) {
-            TakenBack::Yes(recalled) => recalled,
-            TakenBack::Already => return true,
-            TakenBack::TooLate => return false,
-        };
-        let settled = self.settle(&mut state, Place::Cancelled, Err(TaskError::Cancelled));
-        drop(state);
-        let callbacks = self.announce(settled);
-        if let (Some((link, frame)), Some(desk)) = (recalled, self.desk.upgrade()) {
-            desk.recalled(link, frame);
+        let (callbacks, recalled) = self.withdraw(&TaskError::Cancelled);
+        if let (Some(link), Some(desk)) = (recalled, self.desk.upgrade()) {
+            desk.recalled(link);
         }
         self.hand_over(callbacks);
-        true
+        self.is_cancelled()
+    }
+
+    /// Ends the task with this error if it has not begun. Gives the callbacks, which are the caller's to run, and the link
+    /// that has room now.
+    pub(crate) fn withdraw(&self, error: &TaskError) -> (Vec<Callback>, Option<LinkId>) {
+        let place = Self::place_of(error);
+        let mut state = self.state.lock();
+        let TakenBack::Yes(recalled) = Self::take_back(&state.place) else { return (Vec::new(), None) };
+        let settled = self.settle(&mut state, place, Err(error.clone()));
+        drop(state);
+        let link = recalled.map(|(link, _frame)| link);
+        (self.announce(settled), link)
+    }
+
+    /// Has the task stopped: cancelled, if it has not begun. False if it was done before.
+    pub(super) fn kill(self: &Arc<Self>) -> bool {
+        if self.is_done() || self.cancel() {
+            return self.is_cancelled();
+        }
+        let desk = self.desk.upgrade().filter(|desk| !desk.is_foreign());
+        if let Some(desk) = &desk {
+            let owner: Owner = Arc::<Self>::clone(self);
+            desk.kill(owner);
+        }
+        desk.is_some()
+    }
+
+    fn place_of(error: &TaskError) -> Place {
+        if matches!(error, TaskError::Cancelled) { Place::Cancelled } else { Place::Finished }
     }
 
     /// Says that the task begins, or hears that it was cancelled. True if it is to run.

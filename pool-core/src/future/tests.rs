@@ -110,7 +110,7 @@ impl Desk for FakeDesk {
         *self.thread.lock() == Some(std::thread::current().id())
     }
 
-    fn recalled(&self, link: LinkId, _: Frame) {
+    fn recalled(&self, link: LinkId) {
         self.recalled.lock().push(link);
     }
 }

@@ -7,7 +7,7 @@ use std::ops::Range;
 use std::sync::{Arc, Weak};
 use std::time::Instant;
 
-use pool_ipc::{Link, Refused, Ticket};
+use pool_ipc::{Link, LinkId, Refused, Ticket};
 
 use crate::error::TaskError;
 use crate::future::{Desk, Encoded, Posting};
@@ -15,6 +15,13 @@ use crate::sync::plain::{Condvar, Mutex};
 
 /// Where a frame was posted, so that it can be taken back.
 pub(crate) type Posted = (Arc<dyn Link>, Ticket);
+
+/// Items that are, or were, at a link.
+struct Away {
+    link: Arc<dyn Link>,
+    ticket: Ticket,
+    window: Range<u32>,
+}
 
 /// The outcome of one item.
 pub(crate) type ItemOutcome = Result<Encoded, TaskError>;
@@ -31,11 +38,14 @@ pub(crate) struct Batch {
 struct State {
     /// By item; taken out by the reader.
     outcomes: Vec<Item>,
-    /// Where its frames are or were. A frame may be split several times.
-    posted: Vec<Posted>,
-    /// So many of them are kept before those are let go whose links hold nothing, lest links that ended live on here.
-    most_posted: usize,
-    cancelled: bool,
+    /// How many of them are pending.
+    pending: u32,
+    /// Where its frames are or were. Windows do not overlap.
+    away: Vec<Away>,
+    /// So many of them are kept before those are let go that are over, lest links that ended live on here.
+    most_away: usize,
+    /// What becomes of all that nobody has begun, once that was said.
+    ended: Option<TaskError>,
 }
 
 enum Item {
@@ -53,23 +63,25 @@ pub(crate) enum NotYet {
     Forked,
 }
 
-/// How many links a batch may know that hold nothing of it.
+/// How many frames a batch may know that are over.
 const FEW: usize = 16;
 
 impl State {
-    fn note(&mut self, posted: Posted) {
-        if self.posted.len() >= self.most_posted {
-            self.posted.retain(|(link, _)| link.outstanding() > 0);
-            self.most_posted = 2 * self.posted.len() + FEW;
+    fn note(&mut self, away: Away) {
+        if self.away.len() >= self.most_away {
+            let Self { outcomes, away, .. } = self;
+            let is_pending = |item: u32| matches!(outcomes[item as usize], Item::Pending);
+            away.retain(|away| away.window.clone().any(is_pending));
+            self.most_away = 2 * self.away.len() + FEW;
         }
-        self.posted.push(posted);
+        self.away.push(away);
     }
 }
 
 impl Batch {
     pub(crate) fn new(task: &'static str, desk: Weak<dyn Desk>, items: u32) -> Arc<Self> {
         let outcomes = std::iter::repeat_with(|| Item::Pending).take(items as usize).collect();
-        let state = State { outcomes, posted: Vec::new(), most_posted: FEW, cancelled: false };
+        let state = State { outcomes, pending: items, away: Vec::new(), most_away: FEW, ended: None };
         Arc::new(Self { task, desk, state: Mutex::new(state), resolved: Condvar::new() })
     }
 
@@ -84,14 +96,14 @@ impl Batch {
         post: impl FnOnce() -> Result<Posted, Refused>,
     ) -> Posting<Refused> {
         let mut state = self.state.lock();
-        if state.cancelled {
+        if let Some(error) = state.ended.clone() {
             drop(state);
-            window.for_each(|item| self.complete(item, Err(TaskError::Cancelled)));
+            window.for_each(|item| self.complete(item, Err(error.clone())));
             return Posting::Cancelled;
         }
         match post() {
-            Ok(posted) => {
-                state.note(posted);
+            Ok((link, ticket)) => {
+                state.note(Away { link, ticket, window });
                 Posting::Posted
             }
             Err(refused) => Posting::Refused(refused),
@@ -102,7 +114,10 @@ impl Batch {
     pub(crate) fn complete(&self, item: u32, outcome: ItemOutcome) {
         let mut state = self.state.lock();
         match state.outcomes.get_mut(item as usize) {
-            Some(pending @ Item::Pending) => *pending = Item::Resolved(outcome),
+            Some(pending @ Item::Pending) => {
+                *pending = Item::Resolved(outcome);
+                state.pending -= 1;
+            }
             _ => log::debug!("item {item} of a batch of task {} was resolved again", self.task),
         }
         drop(state);
@@ -138,24 +153,59 @@ impl Batch {
         }
     }
 
+    /// The pool has taken these items back from where they were posted: the last ones of a frame.
+    pub(crate) fn unpost(&self, window: &Range<u32>) {
+        let mut state = self.state.lock();
+        let holds = |away: &Away| away.window.contains(&window.start);
+        if let Some(index) = state.away.iter().position(holds) {
+            state.away[index].window.end = window.start;
+            if state.away[index].window.is_empty() {
+                state.away.swap_remove(index);
+            }
+        }
+    }
+
+    /// Whether every item has an outcome.
+    pub(crate) fn is_done(&self) -> bool {
+        self.state.lock().pending == 0
+    }
+
     /// Takes back what nobody has begun.
     pub(crate) fn cancel(&self) {
         let desk = self.desk.upgrade();
         if desk.as_ref().is_some_and(|desk| desk.is_foreign()) {
             return;
         }
-        let mut state = self.state.lock();
-        state.cancelled = true;
-        let mut recalled = Vec::new();
-        for (link, ticket) in std::mem::take(&mut state.posted) {
-            recalled.extend(link.recall(ticket).map(|frame| (link.id(), frame)));
-        }
-        drop(state);
-        for (link, frame) in recalled {
-            frame.window.clone().for_each(|item| self.complete(item, Err(TaskError::Cancelled)));
+        for link in self.withdraw(&TaskError::Cancelled) {
             if let Some(desk) = &desk {
-                desk.recalled(link, frame);
+                desk.recalled(link);
             }
         }
+    }
+
+    /// Ends all that nobody has begun with this error, and gives the links that have room now. What is in the pool's hands
+    /// is dropped when it comes to be posted.
+    #[must_use]
+    pub(crate) fn withdraw(&self, error: &TaskError) -> Vec<LinkId> {
+        let mut state = self.state.lock();
+        state.ended = Some(error.clone());
+        let mut links = Vec::new();
+        for away in &mut state.away {
+            if let Some(frame) = away.link.recall(away.ticket) {
+                away.window.end = frame.window.start;
+                links.push(away.link.id());
+            }
+        }
+        let State { outcomes, pending, away, .. } = &mut *state;
+        for (item, outcome) in (0u32..).zip(outcomes) {
+            let begun = away.iter().any(|away| away.window.contains(&item));
+            if matches!(outcome, Item::Pending) && !begun {
+                *outcome = Item::Resolved(Err(error.clone()));
+                *pending -= 1;
+            }
+        }
+        drop(state);
+        self.resolved.notify_all();
+        links
     }
 }

@@ -33,6 +33,14 @@ pub(crate) enum Event {
     Resized(usize),
     /// This many frames were taken from others for this worker.
     Stolen { thief: LinkId, frames: usize },
+    /// A frame with a time limit was posted to this link.
+    Limited(LinkId),
+    /// When one of the time limits of this link is due.
+    Clocked { link: LinkId, due: Due },
+    /// What this worker runs is to be stopped.
+    Condemned(LinkId),
+    /// Nothing begins at this link any more. Whether what is to be stopped still runs.
+    Cornered { link: LinkId, holds: bool },
     /// A worker is gone, and a task is `blamed` for that, or none.
     Ended { link: LinkId, pid: u32, cause: ExitCause, blamed: bool },
     /// No further submits; what is queued is still run.
@@ -55,6 +63,15 @@ impl Event {
             _ => None,
         }
     }
+}
+
+/// When something is to be done about what a link runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Due {
+    Never,
+    /// Not before this.
+    At(Instant),
+    Now,
 }
 
 /// What the state cannot know by itself, at the time of the event.
@@ -86,6 +103,12 @@ pub(crate) enum Action {
     Recall(LinkId),
     /// Its worker may end once it has run what it has.
     Close(LinkId),
+    /// Find out when a time limit of this link is due.
+    Look(LinkId),
+    /// Let nothing further begin at this link, and find out whether what is to be stopped still runs.
+    Corner(LinkId),
+    /// Ask its worker to end.
+    Soften(LinkId),
     /// End its worker now.
     Kill(LinkId),
     /// Nothing will run any more: fail what waits, here and at links, for this reason.

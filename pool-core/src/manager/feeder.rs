@@ -13,7 +13,7 @@ use crate::error::{Broken, StartFailure, TaskError, refused};
 use crate::future::{Posting, panic_text};
 use crate::manager::event::Event;
 use crate::manager::orders::Order;
-use crate::manager::pool::Pool;
+use crate::manager::pool::{Pool, has_timeout};
 use crate::manager::work::Work;
 
 /// Does what the manager ordered.
@@ -41,6 +41,7 @@ fn start(pool: &Pool, id: LinkId) {
 }
 
 fn feed(pool: &Pool, link: &Arc<dyn Link>, frames: usize) {
+    let mut limited = false;
     for left in (0..frames).rev() {
         let Some(mut frame) = pool.backlog.pop() else { break };
         let room = u32::try_from(link.room()).unwrap_or(u32::MAX);
@@ -48,6 +49,7 @@ fn feed(pool: &Pool, link: &Arc<dyn Link>, frames: usize) {
             // It may not run them all. The rest is for another one.
             pool.backlog.give_back(vec![frame.split_off(room)]);
         }
+        limited |= has_timeout(&frame);
         let (work, window) = (Work::of(&frame.owner), frame.window.clone());
         let posting = catch_unwind(AssertUnwindSafe(|| work.post(frame, link)));
         match posting {
@@ -71,6 +73,9 @@ fn feed(pool: &Pool, link: &Arc<dyn Link>, frames: usize) {
         }
     }
     pool.tell(Event::Fed(link.id()));
+    if limited {
+        pool.tell(Event::Limited(link.id()));
+    }
 }
 
 fn fail(pool: &Pool, work: &Work, window: Range<u32>, error: &TaskError) {

@@ -13,13 +13,16 @@ mod idle;
 mod orders;
 mod pool;
 mod quota;
+mod sentence;
 #[cfg(feature = "simulation")]
 mod simulated;
 mod state;
+mod stopping;
 mod threads;
+mod time_limits;
 mod work;
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -29,10 +32,13 @@ pub(crate) use self::batch::{Batch, NotYet};
 use self::event::{Action, Event, View};
 use self::orders::{Mind, Order};
 use self::pool::Inbox;
-pub(crate) use self::pool::{Demand, Pool, Recruiter};
+pub(crate) use self::pool::{Demand, Pool, Recruiter, Strength};
+use self::sentence::Sentence;
 use self::state::State;
 pub(crate) use self::state::{Limits, RestartLimit, Staffing};
+use self::stopping::Stops;
 pub(crate) use self::threads::Threads;
+pub(crate) use self::time_limits::{TimeLimits, watch_deadline};
 use self::work::Work;
 use crate::error::{Broken, NoMemory, StartFailure, TaskError, WorkerDied};
 use crate::future::{Callback, Encoded};
@@ -49,6 +55,10 @@ pub(crate) struct Manager {
     /// Those that fell due. Whoever has taken the turn has them run by the manager thread.
     callbacks: Vec<Callback>,
     tally: Tally,
+    /// What is being stopped, by the link where it runs.
+    sentences: HashMap<LinkId, Sentence>,
+    /// What is to be stopped later.
+    stops: Stops,
     /// What becomes of all that nobody has begun, once somebody demanded that: also of what comes back later, from the
     /// feeder's hands or a lost worker's.
     doom: Option<TaskError>,
@@ -81,6 +91,8 @@ impl Manager {
             completions: VecDeque::new(),
             callbacks: Vec::new(),
             tally: Tally::default(),
+            sentences: HashMap::new(),
+            stops: Stops::default(),
             doom: None,
             abandoned: false,
         }
@@ -88,8 +100,13 @@ impl Manager {
 
     fn turn(&mut self) {
         let mut events = Vec::new();
-        self.pool.hub.wait(self.state.deadline(), &mut events);
+        self.pool.hub.wait(self.deadline(), &mut events);
         self.decide_on(events, Instant::now());
+    }
+
+    /// When there is something to do though nothing happens.
+    fn deadline(&self) -> Option<Instant> {
+        self.state.deadline().into_iter().chain(self.stops.next()).min()
     }
 
     /// The turn, once the wait is over.
@@ -118,7 +135,7 @@ impl Manager {
 
     /// What callers and the feeder said.
     fn hear(&mut self, inbox: Inbox, now: Instant) {
-        let Inbox { events, callbacks, demands } = inbox;
+        let Inbox { events, callbacks, demands, stops } = inbox;
         self.callbacks.extend(callbacks);
         for event in events {
             match event {
@@ -135,6 +152,7 @@ impl Manager {
                 _ => self.decide(event, now),
             }
         }
+        self.note_stops(stops, now);
         for demand in demands {
             if demand == Demand::Abandon {
                 return self.abandon();
@@ -142,8 +160,14 @@ impl Manager {
             self.doom = Some(if demand == Demand::CancelPending { TaskError::Cancelled } else { self.pool.verdict() });
             self.fail_doomed(now);
             if demand == Demand::Kill {
-                self.pool.links().iter().for_each(|link| kill(&**link));
+                self.end_all();
             }
+        }
+    }
+
+    fn end_all(&self) {
+        for link in self.pool.links() {
+            kill(&*link);
         }
     }
 
@@ -180,8 +204,14 @@ impl Manager {
                 LinkEvent::Ended { link, pid, cause, corrupt, lost } => {
                     self.report_progress(now);
                     let blamed = lost.iter().any(|lost| lost.blamed.is_some());
-                    let died = |task: &'static str| WorkerDied::new(task, pid, cause, corrupt.clone());
-                    self.mourn(lost, |task| TaskError::WorkerDied(Arc::new(died(task))));
+                    let sentence = self.sentences.remove(&link);
+                    self.mourn(lost, |owner, item| {
+                        let task = Work::of(owner).task();
+                        match sentence.as_ref().filter(|sentence| sentence.names(owner, item)) {
+                            Some(sentence) => sentence.why.error(task, Some((pid, Some(cause)))),
+                            None => TaskError::WorkerDied(Arc::new(WorkerDied::new(task, pid, cause, corrupt.clone()))),
+                        }
+                    });
                     self.bury(Event::Ended { link, pid, cause, blamed }, link, now);
                 }
             }
@@ -219,11 +249,10 @@ impl Manager {
     }
 
     /// What a dead worker left: one item to blame, and the rest for others.
-    fn mourn(&mut self, lost: Vec<Lost>, error: impl Fn(&'static str) -> TaskError) {
+    fn mourn(&mut self, lost: Vec<Lost>, error: impl Fn(&Owner, u32) -> TaskError) {
         let mut rests = Vec::new();
         for Lost { owner, blamed, rest } in lost {
-            let task = Work::of(&owner).task();
-            self.completions.extend(blamed.map(|item| (owner, item, Err(error(task)))));
+            self.completions.extend(blamed.map(|item| (Owner::clone(&owner), item, Err(error(&owner, item)))));
             rests.extend(rest);
         }
         self.take_back(rests);
@@ -235,7 +264,7 @@ impl Manager {
     }
 
     fn take_back(&mut self, frames: Vec<Frame>) {
-        frames.iter().for_each(|frame| Work::of(&frame.owner).unpost());
+        frames.iter().for_each(|frame| Work::of(&frame.owner).unpost(&frame.window));
         self.pool.backlog.give_back(frames);
     }
 
@@ -274,13 +303,13 @@ impl Manager {
             self.state.step(event, view, &mut actions);
             for action in actions.drain(..) {
                 log::trace!("  {action:?}");
-                self.act(action, &mut events);
+                self.act(action, now, &mut events);
             }
         }
     }
 
     /// Carries out one action. Some of them have an answer.
-    fn act(&mut self, action: Action, answers: &mut VecDeque<Event>) {
+    fn act(&mut self, action: Action, now: Instant, answers: &mut VecDeque<Event>) {
         match action {
             Action::Start(id) => self.pool.orders.give(Order::Start(id)),
             Action::Feed { link, frames } => answers.extend(self.order_feed(link, frames)),
@@ -296,7 +325,10 @@ impl Manager {
                 answers.push_back(if is_idle { Event::Withdrawn(id) } else { Event::Taken(id) });
             }
             Action::Close(id) => self.with_link(id, |link| link.close()),
-            Action::Kill(id) => self.with_link(id, |link| kill(&**link)),
+            Action::Look(id) => self.look(id, now, answers),
+            Action::Corner(id) => self.corner(id, answers),
+            Action::Soften(id) => self.soften(id),
+            Action::Kill(id) => self.end_worker(id),
             Action::Break => {
                 if let Some(broken) = self.state.broken() {
                     self.pool.break_down(Arc::clone(broken));
@@ -373,7 +405,7 @@ impl Manager {
                     LinkEvent::Declined { rest, .. } => self.pool.backlog.give_back(vec![rest]),
                     LinkEvent::Said { .. } => {}
                     LinkEvent::Ended { link, lost, .. } => {
-                        self.mourn(lost, |_| error.clone());
+                        self.mourn(lost, |_, _| error.clone());
                         self.pool.discharge(link);
                     }
                 }
@@ -382,7 +414,7 @@ impl Manager {
             if links.is_empty() {
                 break;
             }
-            links.iter().for_each(|link| kill(&**link));
+            self.end_all();
             let mut events = Vec::new();
             self.pool.hub.wait(None, &mut events);
             self.news.extend(events);
@@ -403,11 +435,12 @@ impl Mind for Manager {
     }
 }
 
-/// Ends a worker, and what stayed in its process group.
-fn kill(link: &dyn Link) {
+/// Ends a worker, and what stayed in its process group. Whether there was a process to end.
+fn kill(link: &dyn Link) -> bool {
     link.close();
-    link.signal(SIGKILL, true);
+    link.signal(SIGKILL, true)
 }
 
-/// The signal that nothing survives, by its number on every Unix.
+/// The signals, by their numbers on every Unix: the one that asks to end, and the one that nothing survives.
+const SIGTERM: i32 = 15;
 const SIGKILL: i32 = 9;

@@ -11,7 +11,7 @@ use std::thread::ThreadId;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
-use pool_ipc::{Frame, Hub, Link, LinkId, RefusedWhy, StartError, StartOrder};
+use pool_ipc::{Frame, Hub, Link, LinkId, Owner, RefusedWhy, StartError, StartOrder};
 
 use crate::error::{Broken, NoMemory, SubmitError, TaskError};
 use crate::future::{Callback, Desk, Posting, run_callback};
@@ -21,12 +21,22 @@ use crate::manager::event::Event;
 use crate::manager::idle::Idle;
 use crate::manager::orders::Orders;
 use crate::manager::quota::Quota;
+use crate::manager::sentence::Why;
 use crate::manager::state::allowance;
+use crate::manager::stopping::Stop;
+use crate::manager::time_limits::TimeLimits;
 use crate::manager::work::Work;
 use crate::sync::{Wakeup, plain};
 
 /// Makes the order for the next worker.
 pub(crate) type Recruiter = Box<dyn Fn() -> StartOrder + Send + Sync>;
+
+/// How many workers there may be, and how many items each of them runs.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Strength {
+    pub(crate) max_workers: usize,
+    pub(crate) max_tasks: Option<u32>,
+}
 
 /// A pool, but for its threads.
 pub(crate) struct Pool {
@@ -38,6 +48,8 @@ pub(crate) struct Pool {
     max_tasks: Option<u32>,
     /// How many may run at a time.
     max_workers: AtomicUsize,
+    /// What a submit does not say itself.
+    time_limits: TimeLimits,
     pub(crate) idle: Idle,
     /// All links that have not ended, for whoever needs one by name.
     links: Mutex<BTreeMap<LinkId, Arc<dyn Link>>>,
@@ -64,6 +76,7 @@ pub(crate) struct Inbox {
     pub(crate) events: Vec<Event>,
     pub(crate) callbacks: Vec<Callback>,
     pub(crate) demands: Vec<Demand>,
+    pub(crate) stops: Vec<Stop>,
 }
 
 /// What the owner of a pool asks for, beyond [`Event::ShutDown`].
@@ -86,7 +99,8 @@ const FINISHED: u8 = 3;
 const GONE: u8 = 4;
 
 impl Pool {
-    pub(crate) fn new(hub: Arc<dyn Hub>, recruiter: Recruiter, max_workers: usize, max_tasks: Option<u32>) -> Self {
+    pub(crate) fn new(hub: Arc<dyn Hub>, recruiter: Recruiter, time_limits: TimeLimits, strength: Strength) -> Self {
+        let Strength { max_workers, max_tasks } = strength;
         Self {
             hub,
             backlog: Backlog::default(),
@@ -94,6 +108,7 @@ impl Pool {
             recruiter,
             max_tasks,
             max_workers: AtomicUsize::new(max_workers),
+            time_limits,
             idle: Idle::default(),
             links: Mutex::default(),
             inbox: Mutex::default(),
@@ -107,6 +122,11 @@ impl Pool {
             has_ended: plain::Condvar::new(),
             home: pool_ipc::fork_generation(),
         }
+    }
+
+    /// The limits of tasks whose submit says nothing.
+    pub(crate) fn time_limits(&self) -> TimeLimits {
+        self.time_limits
     }
 
     /// Whether tasks are taken.
@@ -146,11 +166,16 @@ impl Pool {
             return Ok(Some(frame));
         }
         let Some(link) = self.idle.take() else { return Ok(Some(frame)) };
-        let work = Work::of(&frame.owner);
+        let (work, limited) = (Work::of(&frame.owner), has_timeout(&frame));
         let posting = work.post(frame, &link);
         self.idle.taken(link.id());
         match posting {
-            Posting::Posted => Ok(None),
+            Posting::Posted => {
+                if limited {
+                    self.tell(Event::Limited(link.id()));
+                }
+                Ok(None)
+            }
             Posting::Cancelled => {
                 self.tell(Event::Withdrawn(link.id()));
                 Ok(None)
@@ -219,6 +244,12 @@ impl Pool {
 
     pub(crate) fn demand(&self, demand: Demand) {
         self.inbox.lock().demands.push(demand);
+        self.wake();
+    }
+
+    /// Has a task stopped, now or later.
+    pub(crate) fn stop(&self, stop: Stop) {
+        self.inbox.lock().stops.push(stop);
         self.wake();
     }
 
@@ -330,6 +361,11 @@ impl Pool {
     }
 }
 
+/// Whether the manager has to look when the frame's items begin.
+pub(crate) fn has_timeout(frame: &Frame) -> bool {
+    frame.terms.as_ref().is_some_and(|terms| terms.timeout.is_some())
+}
+
 impl Desk for Pool {
     fn run_soon(&self, callbacks: Vec<Callback>) -> Result<(), Vec<Callback>> {
         if callbacks.is_empty() {
@@ -354,8 +390,12 @@ impl Desk for Pool {
         self.home != pool_ipc::fork_generation()
     }
 
-    fn recalled(&self, link: LinkId, _frame: Frame) {
+    fn recalled(&self, link: LinkId) {
         self.tell(Event::Recalled(link));
+    }
+
+    fn kill(&self, owner: Owner) {
+        self.stop(Stop { owner: Arc::downgrade(&owner), why: Why::Killed, at: None });
     }
 }
 

@@ -17,12 +17,12 @@ impl Manager {
     /// One turn at this time, of what the hub has to tell now.
     pub(crate) fn take_turn_at(&mut self, now: Instant) {
         let mut events = Vec::new();
-        self.pool.hub.wait(self.state.deadline(), &mut events);
+        self.pool.hub.wait(self.deadline(), &mut events);
         self.decide_on(events, now);
     }
 
-    pub(crate) fn deadline(&self) -> Option<Instant> {
-        (!self.is_over()).then(|| self.state.deadline()).flatten()
+    pub(crate) fn next_deadline(&self) -> Option<Instant> {
+        (!self.is_over()).then(|| self.deadline()).flatten()
     }
 
     pub(crate) fn is_done(&self) -> bool {

@@ -11,6 +11,7 @@
 //! 5. How many workers there are, and when one makes room for another, is said in [`staff`].
 
 mod breaker;
+mod ladder;
 mod staff;
 mod worker;
 
@@ -58,6 +59,10 @@ enum Timer {
     Age,
     /// The worker may have been idle for as long as it may.
     Idle,
+    /// A task may have run for as long as it may.
+    Limit,
+    /// A worker was asked to end and has had its time.
+    Kill,
 }
 
 /// The limits that the builder sets.
@@ -69,6 +74,10 @@ pub(crate) struct Limits {
     /// How long a worker may take to say hello.
     pub(crate) hello: Duration,
     pub(crate) staffing: Staffing,
+    /// How long a worker that was asked to end may take to.
+    pub(crate) stop_grace: Duration,
+    /// Workers are processes, which can be ended.
+    pub(crate) processes: bool,
 }
 
 /// The manager's mind.
@@ -119,6 +128,11 @@ impl State {
         self.phase == Phase::Finished
     }
 
+    /// Whether workers can be ended.
+    pub(crate) fn has_processes(&self) -> bool {
+        self.limits.processes
+    }
+
     /// Whether a worker was reported as started and has not ended.
     pub(crate) fn knows(&self, link: LinkId) -> bool {
         self.workers.contains_key(&link)
@@ -151,6 +165,10 @@ impl State {
             }
             Event::Stolen { thief, frames: 0 } => self.rest(thief, view, actions),
             Event::Stolen { thief, .. } => self.employ(thief, view, actions),
+            Event::Limited(link) => actions.push(Action::Look(link)),
+            Event::Clocked { link, due } => self.clocked(link, due, actions),
+            Event::Condemned(link) => self.condemned(link, actions),
+            Event::Cornered { link, holds } => self.cornered(link, holds, view, actions),
             Event::Ended { link, pid, cause, blamed } => {
                 let loss = Loss { pid, cause, time: LossTime::Idle };
                 self.ended(link, loss, blamed, view, actions);
@@ -408,6 +426,8 @@ impl State {
                     actions.push(Action::Kill(link));
                 }
                 Timer::Hello | Timer::Retry => {}
+                Timer::Limit => self.look_is_due(link, deadline, actions),
+                Timer::Kill => actions.push(Action::Kill(link)),
                 Timer::Patience if worker.outstanding <= 1 => worker.timed = false,
                 Timer::Patience => {
                     let patience_ends = *worker.since.get_or_insert(view.now) + PATIENCE;

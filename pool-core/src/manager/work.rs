@@ -6,7 +6,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use pool_ipc::{Frame, Link, Owner, Refused};
+use pool_ipc::{Frame, Link, LinkId, Owner, Refused};
 
 use crate::error::TaskError;
 use crate::future::{Callback, Encoded, Posting, Shared};
@@ -45,12 +45,38 @@ impl Work {
         }
     }
 
-    /// The pool has the frame back.
-    pub(crate) fn unpost(&self) {
+    /// The pool has a frame of this window back.
+    pub(crate) fn unpost(&self, window: &Range<u32>) {
         match self {
             Self::Single(shared) => shared.unpost(),
-            Self::Batch(_) => {}
+            Self::Batch(batch) => batch.unpost(window),
         }
+    }
+
+    /// Ends what nobody has begun with this error. Gives the callbacks, which are the caller's to run, and the links that
+    /// have room now.
+    #[must_use]
+    pub(crate) fn withdraw(&self, error: &TaskError) -> (Vec<Callback>, Vec<LinkId>) {
+        match self {
+            Self::Single(shared) => {
+                let (callbacks, link) = shared.withdraw(error);
+                (callbacks, link.into_iter().collect())
+            }
+            Self::Batch(batch) => (Vec::new(), batch.withdraw(error)),
+        }
+    }
+
+    /// Whether everything has its outcome.
+    pub(crate) fn is_done(&self) -> bool {
+        match self {
+            Self::Single(shared) => shared.is_done(),
+            Self::Batch(batch) => batch.is_done(),
+        }
+    }
+
+    /// Whether several items are told of as one.
+    pub(crate) fn is_batch(&self) -> bool {
+        matches!(self, Self::Batch(_))
     }
 
     /// Brings the outcome of an item. The callbacks are the caller's to run.

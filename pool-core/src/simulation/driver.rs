@@ -50,7 +50,7 @@ pub(super) fn run(world: &Arc<World>, pool: &Pool) -> Result<(), String> {
                 return Err(format!("there is no end after {MOST_STEPS} steps"));
             }
         }
-        let deadline = world.mind.lock().as_ref().and_then(|mind| mind.deadline());
+        let deadline = world.mind.lock().as_ref().and_then(|mind| mind.next_deadline());
         let deadline = deadline.map(|deadline| world.since_start(deadline));
         let mut state = world.state();
         let Some(moment) = deadline.into_iter().chain(state.next_moment()).min() else { return Ok(()) };
@@ -84,7 +84,7 @@ pub(super) fn interrupt(world: &Arc<World>, others: Others) {
 
 fn choose(world: &World, pool: &Pool, others: Others) -> Option<Agent> {
     // Nobody has the mind while it takes a turn.
-    let mind = world.mind.lock().as_ref().map(|mind| (mind.is_done(), mind.deadline()));
+    let mind = world.mind.lock().as_ref().map(|mind| (mind.is_done(), mind.next_deadline()));
     let mut guard = world.state();
     let state = &mut *guard;
     let weights = &world.plan.weights;

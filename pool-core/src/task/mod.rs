@@ -6,10 +6,14 @@
 
 mod args;
 mod codec;
+mod current;
 mod table;
 
 pub use args::{Arguments, CapturesNothing, Initialized, Initializer, Task};
+pub use current::{attempt, cancelled, deadline};
+
 pub(crate) use codec::{EncodeFailure, decode, encode_into};
+pub(crate) use current::{assign_process, assign_thread};
 pub(crate) use table::{TaskId, find, fingerprint, id_of};
 
 use serde::Serialize;

@@ -20,6 +20,7 @@ mod executor;
 mod forks;
 mod hosts;
 mod initializer;
+mod limits;
 mod losses;
 mod map;
 mod memory;

@@ -2,11 +2,11 @@
 //!
 //! Part A follows CPython's own tests of ProcessPoolExecutor, Future, wait, as_completed and Process, by their names
 //! there; 128 to 133 are what its tests of the interpreter pool add, and its first four of Process. Part B is what CPython
-//! lacks and we promise, part D what attacks on the design brought up. Keeps true: the numbers of a part rise, and each
-//! stands here once.
+//! lacks and we promise, part C what a task may do to its worker, each in all columns of the crash table, part D what
+//! attacks on the design brought up. Keeps true: the numbers of a part rise, and each stands here once.
 
 use super::names::{Number, Part};
-use Part::{A, B, D};
+use Part::{A, B, C, D};
 
 /// One behaviour.
 pub(super) struct Entry {
@@ -270,6 +270,25 @@ pub(super) const ENTRIES: &[Entry] = &[
     proved(B, 20, "futures joined in any order, from any thread"),
     absent(B, 21, "a worker stopped in mid-result harms nobody else", LIMITS),
     absent(B, 22, "a task may own a pool; depth is limited", HARDENING),
+    proved(C, 1, "crash table: the task exits with 0"),
+    proved(C, 2, "crash table: the task exits with 1"),
+    proved(C, 3, "crash table: the task aborts"),
+    proved(C, 4, "crash table: the task segfaults"),
+    proved(C, 5, "crash table: the task is SIGKILLed"),
+    proved(C, 6, "crash table: the task panics"),
+    proved(C, 7, "crash table: the task panics with a payload that is no string"),
+    proved(C, 8, "crash table: the task overflows its stack"),
+    proved(C, 9, "crash table: the task exhausts its memory limit"),
+    proved(C, 10, "crash table: the task returns what cannot be encoded"),
+    proved(C, 11, "crash table: the task returns what the parent cannot decode"),
+    proved(C, 12, "crash table: the task gets arguments that the worker cannot decode"),
+    proved(C, 13, "crash table: the task panics in Serialize"),
+    proved(C, 14, "crash table: the task panics in Deserialize"),
+    proved(C, 15, "crash table: the task leaves a running thread"),
+    proved(C, 16, "crash table: the task leaves a grandchild"),
+    proved(C, 17, "crash table: the task closes fds 0 to 9"),
+    proved(C, 18, "crash table: the task writes over its shared region"),
+    proved(C, 19, "crash table: the task blocks SIGTERM"),
     proved(D, 1, "a task that touches the terminal is never stopped for ever"),
     proved(D, 2, "a task cannot overwrite another task's arguments"),
     absent(D, 3, "what outlives a kill is exactly what the README says", LIMITS),

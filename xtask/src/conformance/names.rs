@@ -1,6 +1,6 @@
 //! What a test's name says: the numbers that it proves, and the backend that it ran on.
 //!
-//! A segment of the test's path begins with `a023_`, `b06_`, `d04_` or several of them, or with `contract_03_`; another
+//! A segment of the test's path begins with `a023_`, `b06_`, `c01_`, `d04_` or several of them, or with `contract_03_`; another
 //! segment may be a backend. Keeps true: a name that only looks alike (`b2_tree`, `abc_d`) carries no number.
 
 use std::fmt;
@@ -12,6 +12,8 @@ pub(super) enum Part {
     A,
     /// What CPython lacks.
     B,
+    /// The rows of the crash table.
+    C,
     /// What attacks brought up.
     D,
 }
@@ -67,10 +69,12 @@ fn numbers(mut segment: &str, numbers: &mut Vec<Number>) {
 }
 
 fn first_number(segment: &str) -> Option<(Number, &str)> {
-    [("a", Part::A, 3), ("b", Part::B, 2), ("d", Part::D, 2)].into_iter().find_map(|(prefix, part, length)| {
-        let (value, rest) = digits(segment.strip_prefix(prefix)?, length)?;
-        Some((Number { part, value }, rest))
-    })
+    [("a", Part::A, 3), ("b", Part::B, 2), ("c", Part::C, 2), ("d", Part::D, 2)].into_iter().find_map(
+        |(prefix, part, length)| {
+            let (value, rest) = digits(segment.strip_prefix(prefix)?, length)?;
+            Some((Number { part, value }, rest))
+        },
+    )
 }
 
 /// A number of exactly that many digits with an underscore behind it, and what follows.
@@ -99,6 +103,7 @@ mod tests {
     fn numbers_are_read_from_any_segment() {
         assert_eq!(read("tests::a023_a_callback_panics"), (vec!["A23".into()], vec![], None));
         assert_eq!(read("b06_x"), (vec!["B6".into()], vec![], None));
+        assert_eq!(read("c01_x::in_process"), (vec!["C1".into()], vec![], Some("in_process")));
         assert_eq!(read("a034_a035_d11_a_task_waits"), (vec!["A34".into(), "A35".into(), "D11".into()], vec![], None));
         assert_eq!(read("a023_x::shared_memory"), (vec!["A23".into()], vec![], Some("shared_memory")));
         assert_eq!(read("in_process::d04_x"), (vec!["D4".into()], vec![], Some("in_process")));

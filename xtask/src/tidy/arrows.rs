@@ -8,10 +8,11 @@ use super::lexer;
 use super::tree::SourceFile;
 
 /// A crate's folder, and the crates that it may not name.
-const FORBIDDEN: [(&str, &[&str]); 4] = [
+const FORBIDDEN: [(&str, &[&str]); 5] = [
     ("pool-ipc/", &["pool-core", "pool-demo", "pool-bench", "pool-proof", "pool-macros", "xtask"]),
     ("pool-core/", &["pool-demo", "pool-bench", "pool-proof", "xtask"]),
     ("pool-demo/", &["pool-ipc", "pool-bench", "pool-proof", "xtask"]),
+    ("pool-proof/", &["pool-demo", "pool-bench", "xtask"]),
     ("xtask/", &["pool-core", "pool-ipc", "pool-demo", "pool-bench", "pool-proof", "pool-macros"]),
 ];
 

@@ -6,12 +6,14 @@ use super::tree::SourceFile;
 
 /// The files that may hold `unsafe`, and what for.
 const FILES: &[(&str, &str)] = &[
+    ("pool-bench/examples/procspawn_cell.rs", "crashes its process, as native code may"),
     ("pool-core/src/init/hook.rs", "the hook that runs before main"),
     ("pool-core/src/init/tests.rs", "constructors of the kind that the hook runs"),
     ("pool-core/src/task/table/build_id.rs", "reads the identity of the loaded executable from its headers"),
     ("pool-core/src/task/table/linked.rs", "the table of tasks that the linker builds"),
     ("pool-core/src/task/table/mod.rs", "makes the value of a function that has no size"),
     ("pool-core/src/worker/last_word.rs", "lends the job to the panic hook of a program that aborts on panic"),
+    ("pool-core/tests/crash_table/native.rs", "crashes its process, as native code may"),
     ("pool-core/tests/pool/forks.rs", "plays a host that forks"),
     ("pool-core/tests/pool/registry.rs", "a constructor that fills a registry before main"),
     ("pool-demo/src/bin/crash.rs", "crashes, as native code may"),

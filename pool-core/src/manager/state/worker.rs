@@ -44,6 +44,10 @@ pub(super) struct Worker {
     pub(super) pace: Option<Duration>,
     /// Whether the timer is set that watches over frames posted ahead.
     pub(super) timed: bool,
+    /// When its limits are looked at next.
+    pub(super) look_at: Option<Instant>,
+    /// What it runs is being stopped.
+    pub(super) condemned: bool,
     /// It said hello.
     pub(super) greeted: bool,
     /// It was killed because it did not say hello.
@@ -69,6 +73,8 @@ impl Worker {
             since: None,
             pace: None,
             timed: false,
+            look_at: None,
+            condemned: false,
             greeted: false,
             too_late: false,
             spent: false,

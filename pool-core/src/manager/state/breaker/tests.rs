@@ -17,7 +17,8 @@ impl Desk {
     /// A pool that always has so many workers.
     fn new(workers: usize) -> Self {
         let staffing = Staffing { min_workers: workers, restarts: LIMIT, ..Staffing::NONE };
-        let limits = Limits { max_workers: workers, frames_a_link: 64, hello: Duration::from_secs(30), staffing };
+        let (hello, stop_grace) = (Duration::from_secs(30), Duration::from_secs(1));
+        let limits = Limits { max_workers: workers, frames_a_link: 64, hello, stop_grace, processes: true, staffing };
         let mut desk = Self { state: State::new(limits), now: Instant::now(), next: 0 };
         let starts = desk.step(Event::Resized(workers));
         assert_eq!(starts.len(), workers);

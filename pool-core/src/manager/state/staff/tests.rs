@@ -18,7 +18,8 @@ struct Desk {
 
 impl Desk {
     fn new(max_workers: usize, staffing: Staffing) -> Self {
-        let limits = Limits { max_workers, frames_a_link: 64, hello: Duration::from_secs(30), staffing };
+        let (hello, stop_grace) = (Duration::from_secs(30), Duration::from_secs(1));
+        let limits = Limits { max_workers, frames_a_link: 64, hello, stop_grace, processes: true, staffing };
         Self { state: State::new(limits), now: Instant::now(), waiting: 0, room: usize::MAX }
     }
 

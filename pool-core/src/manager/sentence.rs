@@ -1,0 +1,72 @@
+//! Why a task is stopped, and the error that stands in its place then.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use pool_ipc::{ExitCause, Owner, Running, Ticket};
+
+use crate::error::{Killed, TaskError, TimeLimit, TimedOut};
+
+/// Why a task is to be stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Why {
+    /// It has run for this long.
+    Timeout(Duration),
+    /// It is not done this long after its submit.
+    Deadline(Duration),
+    /// Somebody wants it.
+    Killed,
+}
+
+impl Why {
+    /// The error of a task that was stopped: with the worker and how that ended, if one had begun the task.
+    pub(crate) fn error(self, task: &str, worker: Option<(u32, Option<ExitCause>)>) -> TaskError {
+        let late = |kind, limit| TaskError::TimedOut(Arc::new(TimedOut::new(task, kind, limit, worker)));
+        match self {
+            Self::Timeout(limit) => late(TimeLimit::Timeout, limit),
+            Self::Deadline(limit) => late(TimeLimit::Deadline, limit),
+            Self::Killed => match worker {
+                Some((pid, cause)) => TaskError::Killed(Arc::new(Killed::new(task, pid, cause))),
+                None => TaskError::Cancelled,
+            },
+        }
+    }
+}
+
+/// The item that is to be stopped at a link.
+pub(crate) struct Sentence {
+    ticket: Ticket,
+    owner: Owner,
+    item: u32,
+    pub(crate) why: Why,
+}
+
+impl Sentence {
+    pub(crate) fn on(running: Running, why: Why) -> Self {
+        let Running { ticket, owner, item, .. } = running;
+        Self { ticket, owner, item, why }
+    }
+
+    pub(crate) fn ticket(&self) -> Ticket {
+        self.ticket
+    }
+
+    /// Whether what runs now is still what is to be stopped.
+    pub(crate) fn is_about(&self, running: &Running) -> bool {
+        running.ticket == self.ticket && running.item == self.item
+    }
+
+    /// Whether this is the item that a dead worker is blamed for.
+    pub(crate) fn names(&self, owner: &Owner, item: u32) -> bool {
+        is_same(&self.owner, owner) && self.item == item
+    }
+
+    pub(crate) fn item(&self) -> (Owner, u32) {
+        (Owner::clone(&self.owner), self.item)
+    }
+}
+
+/// Whether two owners are one.
+pub(crate) fn is_same(one: &Owner, other: &Owner) -> bool {
+    Arc::as_ptr(one).cast::<()>() == Arc::as_ptr(other).cast::<()>()
+}

@@ -1,0 +1,359 @@
+//! Time limits, deadlines and kills: what is stopped and when, what it costs, and what a task may do about it.
+
+use std::time::{Duration, Instant};
+
+use pool_core::{Builder, ExitCause, Future, ProcessPoolExecutor, TaskError, TimeLimit, TimedOut, task};
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::backends::pool;
+use crate::gate::{Gate, stop_at};
+use crate::holdings::is_alive;
+use crate::watchdog::{until, when};
+
+claims! { on_each_backend:
+    b15_a_task_that_minds_its_limit_delivers_its_result,
+    b15_the_limit_counts_from_the_start_of_execution,
+    b16_a_task_that_minds_its_kill_delivers_its_result,
+    b16_killing_what_has_not_begun_cancels_it,
+    a_deadline_ends_what_has_not_begun_and_it_never_runs,
+    a_deadline_does_not_touch_what_is_done_in_time,
+    a_deadline_of_a_map_ends_all_items_that_have_not_begun,
+    a_limit_of_the_pool_holds_where_a_submit_says_nothing,
+    a_task_knows_when_it_will_be_stopped,
+}
+
+claims! { on_processes:
+    b14_an_item_past_its_limit_costs_nothing_but_itself,
+    b15_a_task_past_its_limit_is_stopped_and_the_next_one_runs,
+    b15_a_task_that_does_not_mind_sigterm_is_killed_after_the_grace,
+    b15_what_a_task_started_is_stopped_with_it,
+    b15_a_stop_never_hits_the_next_task,
+    b16_a_running_task_is_killed_and_its_worker_replaced,
+    b16_kills_never_hit_the_next_task,
+    b21_a_stopped_worker_harms_nobody_and_its_limit_fires,
+    a_deadline_stops_what_runs,
+}
+
+mod a_task_past_its_limit_in_a_thread_is_given_up {
+    test_on!(super::give_up_a_thread: in_process);
+}
+
+const SOON: Duration = Duration::from_millis(30);
+const HOUR: Duration = Duration::from_secs(3600);
+
+fn for_ever() {
+    loop {
+        std::thread::park();
+    }
+}
+
+fn until_cancelled(gate: String) -> u32 {
+    // Asked before the gate, so that it is minded from then on.
+    assert!(!task::cancelled());
+    stop_at(gate, 0);
+    while !task::cancelled() {
+        std::thread::yield_now();
+    }
+    7
+}
+
+#[track_caller]
+fn assert_timed_out<T: std::fmt::Debug>(result: Result<T, TaskError>) -> TimedOut {
+    match result {
+        Err(TaskError::TimedOut(late)) => TimedOut::clone(&late),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn await_running<T>(future: &Future<T>) {
+    until("the task to run", || when(future.running(), future.state()));
+}
+
+fn b15_a_task_past_its_limit_is_stopped_and_the_next_one_runs(builder: Builder) {
+    let pool = pool(builder, 1);
+    let before = pool.submit(std::process::id, ()).unwrap().result().unwrap();
+    let late = pool.task().timeout(SOON).submit(for_ever, ()).unwrap();
+    let next = pool.submit(std::process::id, ()).unwrap();
+    let timed_out = assert_timed_out(late.result());
+    assert_eq!((timed_out.kind, timed_out.limit, timed_out.pid), (TimeLimit::Timeout, SOON, Some(before)));
+    assert_eq!(timed_out.cause, Some(ExitCause::Signal(15)));
+    assert!(timed_out.task.contains("for_ever"));
+    let text = timed_out.to_string();
+    assert!(text.ends_with(&format!("time limit of 30ms (worker {before} ended: signal 15 (SIGTERM))")), "{text}");
+    assert_ne!(next.result().unwrap(), before);
+}
+
+fn b15_the_limit_counts_from_the_start_of_execution(builder: Builder) {
+    let gate = Gate::new();
+    let pool = pool(builder, 1);
+    let first = pool.submit(stop_at, (gate.name(), 0)).unwrap();
+    let held = gate.next();
+    let limit = Duration::from_millis(300);
+    let behind = pool.task().timeout(limit).submit(u32::pow, (2, 8)).unwrap();
+    until("the limit to pass twice while the task waits", {
+        let since = Instant::now();
+        move || when(since.elapsed() > 2 * limit, ())
+    });
+    drop(held);
+    assert_eq!((first.result().unwrap(), behind.result().unwrap()), (0, 256));
+}
+
+fn b15_a_task_that_minds_its_limit_delivers_its_result(builder: Builder) {
+    let gate = Gate::new();
+    let pool = pool(builder.stop_grace(HOUR), 1);
+    let future = pool.task().timeout(SOON).submit(until_cancelled, (gate.name(),)).unwrap();
+    drop(gate.next());
+    assert_eq!(future.result().unwrap(), 7);
+    assert_eq!(pool.submit(u32::pow, (2, 8)).unwrap().result().unwrap(), 256);
+}
+
+fn mind_and_go_on() {
+    assert!(!task::cancelled());
+    for_ever();
+}
+
+fn b15_a_task_that_does_not_mind_sigterm_is_killed_after_the_grace(builder: Builder) {
+    let pool = pool(builder.stop_grace(SOON), 1);
+    let future = pool.task().timeout(SOON).submit(mind_and_go_on, ()).unwrap();
+    assert_eq!(assert_timed_out(future.result()).cause, Some(ExitCause::Signal(9)));
+    assert_eq!(pool.submit(u32::pow, (2, 8)).unwrap().result().unwrap(), 256);
+}
+
+/// Starts a process that sleeps, says which, and waits for it.
+#[expect(clippy::disallowed_methods, reason = "the task starts a program, as any may")]
+fn wait_for_child(gate: String) {
+    let mut child = std::process::Command::new("sleep").arg("1000").spawn().unwrap();
+    stop_at(gate, child.id());
+    child.wait().unwrap();
+}
+
+fn b15_what_a_task_started_is_stopped_with_it(builder: Builder) {
+    let gate = Gate::new();
+    let pool = pool(builder, 1);
+    let future = pool.task().timeout(SOON).submit(wait_for_child, (gate.name(),)).unwrap();
+    let child = gate.next().item;
+    assert_timed_out(future.result());
+    until("the child to end", || when(!is_alive(child), child));
+}
+
+/// Runs for about the limit: some are stopped, some are done in time, and the others never notice.
+fn run_for(micros: u64) -> u64 {
+    let since = Instant::now();
+    while since.elapsed() < Duration::from_micros(micros) {
+        std::hint::spin_loop();
+    }
+    micros
+}
+
+fn b15_a_stop_never_hits_the_next_task(builder: Builder) {
+    let pool = pool(builder, 2);
+    let limit = Duration::from_millis(2);
+    let mut futures = Vec::new();
+    for turn in 0..60u64 {
+        futures.push((turn, pool.task().timeout(limit).submit(run_for, (1500 + turn % 10 * 100,)).unwrap()));
+        futures.push((turn, pool.submit(run_for, (turn,)).unwrap()));
+    }
+    for (index, (turn, future)) in futures.into_iter().enumerate() {
+        match (index % 2, future.result()) {
+            (0, Ok(micros)) => assert_eq!(micros, 1500 + turn % 10 * 100),
+            (0, late) => assert_eq!(assert_timed_out(late).limit, limit),
+            (_, result) => assert_eq!(result.unwrap(), turn, "it has no limit"),
+        }
+    }
+}
+
+fn stop_seven(gate: String, item: u32) -> u32 {
+    if item == 7 { stop_at(gate, item) } else { item }
+}
+
+fn b14_an_item_past_its_limit_costs_nothing_but_itself(builder: Builder) {
+    let gate = Gate::new();
+    let pool = pool(builder, 1);
+    let names = std::iter::repeat(gate.name());
+    let results = pool.batch().chunksize(20).timeout(SOON).map(stop_seven, (names, 0..20)).unwrap();
+    let held = gate.next();
+    for (item, result) in (0..).zip(results) {
+        match item {
+            7 => assert_eq!(assert_timed_out(result).pid, Some(held.pid)),
+            _ => assert_eq!(result.unwrap(), item),
+        }
+    }
+}
+
+fn b16_a_running_task_is_killed_and_its_worker_replaced(builder: Builder) {
+    let pool = pool(builder, 1);
+    let future = pool.submit(for_ever, ()).unwrap();
+    await_running(&future);
+    let worker = pool.worker_pids()[0];
+    assert!(future.kill());
+    let Err(TaskError::Killed(killed)) = future.result() else { panic!("{future:?}") };
+    assert_eq!((killed.pid, killed.cause), (worker, Some(ExitCause::Signal(15))));
+    assert!(!future.kill() && !future.cancelled(), "it is done");
+    until("a new worker, before anybody submits", || {
+        let pids = pool.worker_pids();
+        when(matches!(*pids, [pid] if pid != worker), pids)
+    });
+    assert_eq!(pool.submit(u32::pow, (2, 8)).unwrap().result().unwrap(), 256);
+}
+
+fn b16_killing_what_has_not_begun_cancels_it(builder: Builder) {
+    let gate = Gate::new();
+    let pool = pool(builder, 1);
+    let first = pool.submit(stop_at, (gate.name(), 3)).unwrap();
+    let held = gate.next();
+    let behind = pool.submit(u32::pow, (2, 8)).unwrap();
+    assert!(behind.kill() && behind.cancelled());
+    assert!(matches!(behind.result(), Err(TaskError::Cancelled)));
+    drop(held);
+    assert_eq!(first.result().unwrap(), 3);
+    assert!(!first.kill());
+}
+
+fn b16_a_task_that_minds_its_kill_delivers_its_result(builder: Builder) {
+    let gate = Gate::new();
+    let pool = pool(builder.stop_grace(HOUR), 1);
+    let future = pool.submit(until_cancelled, (gate.name(),)).unwrap();
+    let held = gate.next();
+    assert!(future.kill());
+    drop(held);
+    assert_eq!(future.result().unwrap(), 7);
+}
+
+fn b16_kills_never_hit_the_next_task(builder: Builder) {
+    let pool = pool(builder, 1);
+    for turn in 0..40u64 {
+        let victim = pool.submit(run_for, (turn % 8 * 50,)).unwrap();
+        let next = pool.submit(run_for, (turn,)).unwrap();
+        if turn % 2 == 0 {
+            await_running_or_done(&victim);
+        }
+        let stopped = victim.kill();
+        match victim.result() {
+            Ok(micros) => assert_eq!(micros, turn % 8 * 50),
+            Err(TaskError::Killed(_) | TaskError::Cancelled) => assert!(stopped),
+            Err(other) => panic!("{other}"),
+        }
+        assert_eq!(next.result().unwrap(), turn);
+    }
+}
+
+fn await_running_or_done<T>(future: &Future<T>) {
+    until("the task to run", || when(future.running() || future.done(), future.state()));
+}
+
+fn stop_myself() {
+    let own = Pid::from_raw(std::process::id().cast_signed()).unwrap();
+    kill_process(own, Signal::STOP).unwrap();
+}
+
+fn b21_a_stopped_worker_harms_nobody_and_its_limit_fires(builder: Builder) {
+    let pool = pool(builder.stop_grace(SOON), 2);
+    let stopped = pool.task().timeout(SOON).submit(stop_myself, ()).unwrap();
+    let results = pool.batch().chunksize(1).map(|n: u64| n + 1, 0..200).unwrap();
+    assert_eq!(results.map(Result::unwrap).sum::<u64>(), 20_100);
+    assert_eq!(assert_timed_out(stopped.result()).cause, Some(ExitCause::Signal(9)), "it cannot take SIGTERM");
+}
+
+fn a_deadline_ends_what_has_not_begun_and_it_never_runs(builder: Builder) {
+    let gate = Gate::new();
+    let pool = pool(builder, 1);
+    let first = pool.submit(stop_at, (gate.name(), 1)).unwrap();
+    let held = gate.next();
+    let late = pool.task().deadline(SOON).submit(stop_at, (gate.name(), 2)).unwrap();
+    let timed_out = assert_timed_out(late.result());
+    assert_eq!((timed_out.kind, timed_out.limit, timed_out.pid), (TimeLimit::Deadline, SOON, None));
+    assert!(timed_out.to_string().contains("had not begun by the deadline of 30ms"), "{timed_out}");
+    drop(held);
+    assert_eq!(first.result().unwrap(), 1);
+    pool.shutdown();
+    assert!(gate.is_empty(), "it ran");
+}
+
+fn a_deadline_does_not_touch_what_is_done_in_time(builder: Builder) {
+    let pool = pool(builder.deadline(HOUR), 2);
+    let futures: Vec<_> = (0..2000u64).map(|n| pool.submit(u64::wrapping_add, (n, 1)).unwrap()).collect();
+    for (n, future) in (0..).zip(futures) {
+        assert_eq!(future.result().unwrap(), n + 1);
+    }
+}
+
+fn a_deadline_stops_what_runs(builder: Builder) {
+    let pool = pool(builder, 1);
+    let future = pool.task().deadline(SOON).submit(for_ever, ()).unwrap();
+    let timed_out = assert_timed_out(future.result());
+    assert_eq!(timed_out.kind, TimeLimit::Deadline);
+    // A worker that took more than that to come up never began it.
+    assert!(matches!(timed_out.cause, None | Some(ExitCause::Signal(15))), "{timed_out}");
+    assert_eq!(pool.submit(u32::pow, (2, 8)).unwrap().result().unwrap(), 256);
+}
+
+fn a_deadline_of_a_map_ends_all_items_that_have_not_begun(builder: Builder) {
+    let gate = Gate::new();
+    let pool = pool(builder.stop_grace(HOUR), 1);
+    let names = std::iter::repeat(gate.name());
+    let mut results = pool.batch().chunksize(3).deadline(SOON).map(wait_or_leave, (names, 0..9)).unwrap();
+    assert_eq!(results.next().unwrap().unwrap(), 0, "it minds its end");
+    for result in results {
+        assert_eq!(assert_timed_out(result).pid, None);
+    }
+}
+
+fn wait_or_leave(_gate: String, item: u32) -> u32 {
+    while !task::cancelled() {
+        std::thread::yield_now();
+    }
+    item
+}
+
+fn a_limit_of_the_pool_holds_where_a_submit_says_nothing(builder: Builder) {
+    let gate = Gate::new();
+    let pool = pool(builder.timeout(SOON).stop_grace(HOUR), 1);
+    let future = pool.submit(until_cancelled, (gate.name(),)).unwrap();
+    drop(gate.next());
+    assert_eq!(future.result().unwrap(), 7, "it was stopped");
+    let future = pool.task().timeout(HOUR).submit(until_stopped_or, (gate.name(), 3)).unwrap();
+    drop(gate.next());
+    assert_eq!(future.result().unwrap(), 3, "it was not");
+}
+
+fn until_stopped_or(gate: String, value: u32) -> u32 {
+    stop_at(gate, value)
+}
+
+fn a_task_knows_when_it_will_be_stopped(builder: Builder) {
+    fn left() -> Option<u64> {
+        assert_eq!(task::attempt(), 0);
+        task::deadline().map(|deadline| deadline.saturating_duration_since(Instant::now()).as_secs())
+    }
+    let pool = pool(builder, 1);
+    assert_eq!(pool.submit(left, ()).unwrap().result().unwrap(), None);
+    for options in [pool.task().timeout(HOUR), pool.task().deadline(HOUR), pool.task().timeout(HOUR).deadline(2 * HOUR)]
+    {
+        let left = options.submit(left, ()).unwrap().result().unwrap().unwrap();
+        assert!((3500..=3600).contains(&left), "{left}");
+    }
+    assert_eq!((task::deadline(), task::cancelled(), task::attempt()), (None, false, 0), "there is no task here");
+}
+
+/// A thread cannot be ended: its task's future is, and another worker takes the place.
+fn give_up_a_thread(builder: Builder) {
+    let gate = Gate::new();
+    let pool = pool(builder.stop_grace(SOON), 1);
+    let future = pool.task().timeout(SOON).submit(stop_at, (gate.name(), 0)).unwrap();
+    let held = gate.next();
+    let timed_out = assert_timed_out(future.result());
+    assert_eq!((timed_out.pid, timed_out.cause), (Some(std::process::id()), None));
+    assert!(timed_out.to_string().ends_with("(its worker is a thread, which goes on)"));
+    assert_eq!(pool.submit(u32::pow, (2, 8)).unwrap().result().unwrap(), 256, "beside it");
+    drop(held);
+}
+
+/// With everything that a limit may be, however odd.
+#[test]
+fn odd_limits_are_limits() {
+    let pool = crate::backends::pool(ProcessPoolExecutor::builder(), 1);
+    assert_timed_out(pool.task().timeout(Duration::ZERO).submit(for_ever, ()).unwrap().result());
+    assert_timed_out(pool.task().deadline(Duration::ZERO).submit(for_ever, ()).unwrap().result());
+    let endless = pool.task().timeout(Duration::MAX).deadline(Duration::MAX).submit(u32::pow, (2, 8)).unwrap();
+    assert_eq!(endless.result().unwrap(), 256);
+}
