@@ -121,10 +121,22 @@ fn task_that_is_over_when_its_link_is_cornered_is_not_signalled() {
     let mut desk = with_late_worker();
     assert_eq!(desk.step(Event::Cornered { link: LINK, holds: false }, 0, 1), []);
     let progress = Event::Progress { link: LINK, count: 1 };
-    assert_eq!(desk.step(progress, 1, 0), [Action::Start(OTHER)], "it is closed, and its place is free");
-    assert_eq!(desk.step(exited(LINK), 0, 0), []);
+    assert_eq!(desk.step(progress, 1, 0), [], "it is closed");
+    assert_eq!(desk.step(exited(LINK), 0, 0), [Action::Start(OTHER)]);
     desk.now += GRACE;
     assert_eq!(desk.step(Event::Tick, 0, 0), []);
+}
+
+#[test]
+fn thread_that_cannot_be_ended_gives_its_place_to_another() {
+    for (processes, next) in [(true, None), (false, Some(Action::Start(OTHER)))] {
+        let mut desk = Desk::with_idle_worker();
+        (desk.state.limits.processes, desk.state.limits.max_workers) = (processes, 1);
+        assert_eq!(desk.step(Event::Withdrawn(LINK), 1, 0), [Action::Feed { link: LINK, frames: 1 }]);
+        assert_eq!(desk.step(Event::Fed(LINK), 0, 1), []);
+        let expected: Vec<Action> = [Action::Corner(LINK)].into_iter().chain(next).collect();
+        assert_eq!(desk.step(Event::Condemned(LINK), 0, 1), expected);
+    }
 }
 
 #[test]

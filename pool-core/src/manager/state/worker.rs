@@ -48,6 +48,8 @@ pub(super) struct Worker {
     pub(super) look_at: Option<Instant>,
     /// What it runs is being stopped.
     pub(super) condemned: bool,
+    /// The same, and nothing can end it.
+    pub(super) given_up: bool,
     /// It said hello.
     pub(super) greeted: bool,
     /// It was killed because it did not say hello.
@@ -75,6 +77,7 @@ impl Worker {
             timed: false,
             look_at: None,
             condemned: false,
+            given_up: false,
             greeted: false,
             too_late: false,
             spent: false,
@@ -90,7 +93,7 @@ impl Worker {
 
     /// Whether nobody else may run anything in its stead.
     pub(super) fn holds_a_place(&self) -> bool {
-        self.stage != Stage::Closing || self.is_loaded()
+        self.stage != Stage::Closing || (self.is_loaded() || self.condemned) && !self.given_up
     }
 
     /// In which part of its life it was lost, where no task is to blame.
