@@ -102,7 +102,10 @@ fn a_pool_that_shrinks_interrupts_no_task(builder: Builder) {
     let pool = pool(builder, 3);
     let futures: Vec<Future<u32>> = (0..3).map(|n| pool.submit(stop_at, (gate.name(), n)).unwrap()).collect();
     let [first, second, third] = [gate.next(), gate.next(), gate.next()];
+    let idle = third.item;
     drop(third);
+    // Who has a result finds its worker free.
+    assert_eq!(futures[idle as usize].result().unwrap(), idle);
     pool.resize(1).unwrap();
     // The idle one goes at once, and shows that the pool has heard it. Threads have one pid, as often as there are threads.
     until("the idle worker to end", || when(pool.worker_pids().len() == 2, pool.worker_pids()));
