@@ -137,7 +137,7 @@ impl Builder {
     /// use pool_core::ProcessPoolExecutor;
     ///
     /// let pool = ProcessPoolExecutor::builder().max_workers(1).spares(1).build()?;
-    /// assert!(pool.submit(|| std::process::abort(), ())?.result().is_err());
+    /// assert!(pool.submit(|| -> () { std::process::abort() }, ())?.result().is_err());
     /// // The other worker is up already, or nearly so.
     /// assert_eq!(pool.submit(u32::pow, (2, 8))?.result()?, 256);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
