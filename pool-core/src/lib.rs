@@ -86,12 +86,13 @@ pub mod simulation;
 
 pub use bytes::Bytes;
 pub use error::{
-    Broken, CodecError, Coded, Killed, Loss, LossTime, NoMemory, NotFound, Panic, PoolError, RemoteError, StartFailure,
-    SubmitError, TaskError, TimeLimit, TimedOut, WaitTimedOut, WorkerDied,
+    Broken, CodecError, Coded, Exhausted, Killed, Loss, LossTime, NoMemory, NotFound, Panic, PoolError, RemoteError,
+    StartFailure, SubmitError, TaskError, TimeLimit, TimedOut, WaitTimedOut, WorkerDied,
 };
 pub use executor::{BatchOptions, Builder, Handle, Inputs, Map, ProcessPoolExecutor, Shutdown, TaskOptions};
 pub use future::{
-    AsCompleted, Completer, Future, FutureState, InvalidState, ReturnWhen, WaitError, Waited, as_completed, wait,
+    AsCompleted, Completer, Future, FutureState, InvalidState, RetryPolicy, ReturnWhen, WaitError, Waited,
+    as_completed, wait,
 };
 pub use init::init;
 pub use json::Json;

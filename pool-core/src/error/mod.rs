@@ -13,5 +13,6 @@ pub use self::pool::{Broken, PoolError, StartFailure, SubmitError};
 pub use self::remote::RemoteError;
 pub(crate) use self::task::refused;
 pub use self::task::{
-    CodecError, Coded, Killed, NoMemory, NotFound, Panic, TaskError, TimeLimit, TimedOut, WaitTimedOut, WorkerDied,
+    CodecError, Coded, Exhausted, Killed, NoMemory, NotFound, Panic, TaskError, TimeLimit, TimedOut, WaitTimedOut,
+    WorkerDied,
 };

@@ -37,6 +37,11 @@ pub enum TaskError {
     TimedOut(Arc<TimedOut>),
     /// The task was stopped by [`Future::kill`](crate::Future::kill) while it ran.
     Killed(Arc<Killed>),
+    /// The task failed, and had failed before: it was run again by its [`RetryPolicy`](crate::RetryPolicy).
+    Exhausted(Arc<Exhausted>),
+    /// The task returned a value that its [`RetryPolicy`](crate::RetryPolicy) did not want: the cause of an attempt, never
+    /// of a future, which has the last attempt's value.
+    Unwanted(String),
     /// The wait for the result ended before there was one. The task goes on.
     WaitTimedOut(WaitTimedOut),
     /// The task was cancelled before it started.
@@ -72,6 +77,8 @@ impl fmt::Display for TaskError {
             Self::WorkerDied(died) => died.fmt(f),
             Self::TimedOut(late) => late.fmt(f),
             Self::Killed(killed) => killed.fmt(f),
+            Self::Exhausted(exhausted) => exhausted.fmt(f),
+            Self::Unwanted(task) => write!(f, "task {task} returned a value that was not wanted"),
             Self::WaitTimedOut(wait) => wait.fmt(f),
             Self::Cancelled => f.write_str("the task was cancelled"),
             Self::NotFound(not_found) => not_found.fmt(f),
@@ -91,6 +98,7 @@ impl Error for TaskError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
             Self::Broken(broken) => broken.source(),
+            Self::Exhausted(exhausted) => Some(exhausted.last()),
             _ => None,
         }
     }
@@ -240,6 +248,35 @@ impl Killed {
 impl fmt::Display for Killed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "task {} was killed {}", self.task, Stopped(self.pid, self.cause))
+    }
+}
+
+/// A task that failed in more than one attempt.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Exhausted {
+    /// The task.
+    pub task: String,
+    /// Why each attempt failed, in order. At least two.
+    pub causes: Vec<TaskError>,
+}
+
+impl Exhausted {
+    pub(crate) fn new(task: impl Into<String>, causes: Vec<TaskError>) -> Self {
+        Self { task: task.into(), causes }
+    }
+
+    /// Why the last attempt failed.
+    pub fn last(&self) -> &TaskError {
+        self.causes.last().unwrap_or(&TaskError::Abandoned)
+    }
+}
+
+impl fmt::Display for Exhausted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "task {} failed in attempt {}: {}", self.task, self.causes.len(), self.last())?;
+        let earlier = self.causes.iter().take(self.causes.len().saturating_sub(1));
+        (1..).zip(earlier).try_for_each(|(attempt, cause)| write!(f, "\n  attempt {attempt}: {cause}"))
     }
 }
 

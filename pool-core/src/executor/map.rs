@@ -15,6 +15,7 @@ use serde::de::DeserializeOwned;
 
 use crate::error::{SubmitError, TaskError, WaitTimedOut};
 use crate::executor::submit;
+use crate::future::RetryPolicy;
 use crate::manager::{Batch, NotYet, Pool};
 use crate::manager::{TimeLimits, watch_deadline};
 use crate::task::{self, Arguments, Task};
@@ -158,6 +159,7 @@ pub(super) struct Plan<'p> {
     pub(super) buffersize: Option<usize>,
     pub(super) result_timeout: Option<Duration>,
     pub(super) limits: TimeLimits,
+    pub(super) retry: Option<RetryPolicy>,
 }
 
 /// Submits the calls, all of them or what fits into the buffer.
@@ -171,6 +173,7 @@ where
     plan.pool.admit()?;
     at_least_one("chunksize", plan.chunksize)?;
     at_least_one("buffersize", plan.buffersize)?;
+    submit::check_policy::<F::Output>(plan.retry.as_ref())?;
     let limit = plan.result_timeout.unwrap_or(Duration::MAX);
     let deadline = Instant::now().checked_add(limit);
     let mut args = inputs.into_args();
@@ -180,6 +183,7 @@ where
         task: task::id_of::<F, I::Args>(),
         size: ChunkSize::new(plan, args.size_hint()),
         limits: plan.limits.or(plan.pool.time_limits()),
+        retry: plan.retry.clone(),
     };
     let (segments, source, chunk) = (VecDeque::new(), None, chunker.size.least());
     let mut map = Map { segments, source, room: 0, chunk, deadline, limit, begun: false, result: PhantomData };
@@ -250,6 +254,7 @@ struct Chunker {
     task: task::TaskId,
     size: ChunkSize,
     limits: TimeLimits,
+    retry: Option<RetryPolicy>,
 }
 
 impl Chunker {
@@ -299,10 +304,11 @@ impl Chunker {
 
     fn send(&self, writer: BatchWriter, segments: &mut Vec<Segment>) {
         let items = writer.items();
-        let batch = Batch::new(self.name, submit::desk(&self.pool), items);
-        let owner: Owner = Arc::<Batch>::clone(&batch);
         let terms = self.limits.terms(Instant::now());
-        let frame = Frame { terms: terms.clone(), ..Frame::new(Owner::clone(&owner), writer.finish(), items) };
+        let (payload, retry) = submit::arm(self.retry.as_ref(), writer.finish(), terms.as_deref());
+        let batch = Batch::new(self.name, submit::desk(&self.pool), retry, items);
+        let owner: Owner = Arc::<Batch>::clone(&batch);
+        let frame = Frame { terms: terms.clone(), ..Frame::new(Owner::clone(&owner), payload, items) };
         match self.pool.submit(frame) {
             Ok(()) => {
                 watch_deadline(&self.pool, &owner, terms.as_deref(), self.limits.deadline);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::error::SubmitError;
 use crate::executor::map::{Inputs, Map, Plan};
 use crate::executor::{map, submit};
-use crate::future::Future;
+use crate::future::{Future, RetryPolicy};
 use crate::manager::Pool;
 use crate::manager::TimeLimits;
 use crate::task::{Arguments, Task};
@@ -18,11 +18,12 @@ pub struct TaskOptions<'p> {
     pool: &'p Arc<Pool>,
     name: Option<&'static str>,
     limits: TimeLimits,
+    retry: Option<RetryPolicy>,
 }
 
 impl<'p> TaskOptions<'p> {
     pub(super) fn new(pool: &'p Arc<Pool>) -> Self {
-        Self { pool, name: None, limits: TimeLimits::default() }
+        Self { pool, name: None, limits: TimeLimits::default(), retry: None }
     }
 
     /// What errors call the task. By default its function's path.
@@ -61,6 +62,12 @@ impl<'p> TaskOptions<'p> {
         self
     }
 
+    /// When the task is run again after it failed. By default it is not.
+    pub fn retry(mut self, policy: RetryPolicy) -> Self {
+        self.retry = Some(policy);
+        self
+    }
+
     /// Submits, as [`ProcessPoolExecutor::submit`](crate::ProcessPoolExecutor::submit) does.
     ///
     /// # Errors
@@ -70,7 +77,7 @@ impl<'p> TaskOptions<'p> {
         F: Task<Args>,
         Args: Arguments,
     {
-        submit::submit(self.pool, self.name.unwrap_or(std::any::type_name::<F>()), self.limits, task, &args)
+        submit::submit(self.pool, self.name.unwrap_or(std::any::type_name::<F>()), self.limits, self.retry, task, &args)
     }
 }
 
@@ -96,8 +103,16 @@ impl<'p> BatchOptions<'p> {
     pub(super) fn new(pool: &'p Arc<Pool>) -> Self {
         let max_workers = pool.max_workers();
         let limits = TimeLimits::default();
-        let plan =
-            Plan { pool, max_workers, name: None, chunksize: None, buffersize: None, result_timeout: None, limits };
+        let plan = Plan {
+            pool,
+            max_workers,
+            name: None,
+            chunksize: None,
+            buffersize: None,
+            result_timeout: None,
+            limits,
+            retry: None,
+        };
         Self { plan }
     }
 
@@ -124,6 +139,12 @@ impl<'p> BatchOptions<'p> {
     /// How long each item may run, as [`TaskOptions::timeout`]. The items around one that is stopped are not concerned.
     pub fn timeout(mut self, limit: Duration) -> Self {
         self.plan.limits.timeout = Some(limit);
+        self
+    }
+
+    /// When an item is run again after it failed, each by itself. By default none is.
+    pub fn retry(mut self, policy: RetryPolicy) -> Self {
+        self.plan.retry = Some(policy);
         self
     }
 

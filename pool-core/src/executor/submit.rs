@@ -4,10 +4,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Weak};
 use std::time::Instant;
 
-use pool_ipc::{Frame, Owner};
+use pool_ipc::{Body, Frame, Owner, Terms};
 
 use crate::error::{CodecError, Coded, NoMemory, SubmitError};
-use crate::future::{Desk, Future, Shared, panic_text};
+use crate::future::{Desk, Future, Retry, RetryPolicy, Shared, panic_text};
 use crate::manager::Pool;
 use crate::manager::{TimeLimits, watch_deadline};
 use crate::task::{self, Arguments, EncodeFailure, Task};
@@ -21,6 +21,7 @@ pub(super) fn submit<F, Args>(
     pool: &Arc<Pool>,
     name: &'static str,
     limits: TimeLimits,
+    policy: Option<RetryPolicy>,
     _task: F,
     args: &Args,
 ) -> Result<Future<F::Output>, SubmitError>
@@ -29,15 +30,39 @@ where
     Args: Arguments,
 {
     pool.admit()?;
+    check_policy::<F::Output>(policy.as_ref())?;
     let id = task::id_of::<F, Args>();
     let payload = encode::<Args, _>(name, || encode_single(id, args, 0))?;
-    let shared = Shared::new(name, desk(pool));
-    let owner: Owner = Arc::<Shared>::clone(&shared);
     let limits = limits.or(pool.time_limits());
     let terms = limits.terms(Instant::now());
+    let (payload, retry) = arm(policy.as_ref(), payload, terms.as_deref());
+    let shared = Shared::with_retry(name, desk(pool), retry);
+    let owner: Owner = Arc::<Shared>::clone(&shared);
     pool.submit(Frame { terms: terms.clone(), ..Frame::new(Owner::clone(&owner), payload, 1) })?;
     watch_deadline(pool, &owner, terms.as_deref(), limits.deadline);
     Ok(Future::of(shared))
+}
+
+/// Whether a policy can judge values of type `R`.
+pub(super) fn check_policy<R>(policy: Option<&RetryPolicy>) -> Result<(), SubmitError> {
+    let fits = policy.is_none_or(|policy| !policy.misjudges::<R>());
+    if fits {
+        Ok(())
+    } else {
+        Err(SubmitError::Option { name: "on_value", allowed: "of the type that the task returns" })
+    }
+}
+
+/// A payload, kept for further attempts where a policy wants that.
+pub(super) fn arm(policy: Option<&RetryPolicy>, payload: Vec<u8>, terms: Option<&Terms>) -> (Body, Option<Box<Retry>>) {
+    match policy {
+        None => (payload.into(), None),
+        Some(policy) => {
+            let payload = Body::shared(payload);
+            let retry = Retry::new(policy.clone(), payload.clone(), terms);
+            (payload, Some(retry))
+        }
+    }
 }
 
 /// The pool as its futures know it.

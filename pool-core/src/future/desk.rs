@@ -36,6 +36,9 @@ pub(crate) trait Desk: Send + Sync {
         let _ = link;
     }
 
+    /// Hears that a task was cancelled which may have waited for its next attempt.
+    fn withdrawn(&self) {}
+
     /// Hears that a task is to be stopped wherever it is.
     fn kill(&self, owner: Owner) {
         let _ = owner;

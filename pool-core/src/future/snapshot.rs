@@ -66,6 +66,8 @@ pub(super) fn kind(error: &TaskError) -> &'static str {
         TaskError::WorkerDied(_) => "WorkerDied",
         TaskError::TimedOut(_) => "TimedOut",
         TaskError::Killed(_) => "Killed",
+        TaskError::Exhausted(_) => "Exhausted",
+        TaskError::Unwanted(_) => "Unwanted",
         TaskError::WaitTimedOut(_) => "WaitTimedOut",
         TaskError::Cancelled => "Cancelled",
         TaskError::NotFound(_) => "NotFound",

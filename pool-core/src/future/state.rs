@@ -29,6 +29,7 @@ use crate::error::TaskError;
 use crate::future::desk::{Callback, Desk};
 use crate::future::is_past;
 use crate::future::listeners::Listeners;
+use crate::future::retry::Retry;
 use crate::future::snapshot::FutureState;
 use crate::future::value::Encoded;
 use crate::sync::{AtomicU32, Condvar, Mutex, Ordering, Wakeup, wait};
@@ -36,6 +37,7 @@ use crate::sync::{AtomicU32, Condvar, Mutex, Ordering, Wakeup, wait};
 /// What all handles of a future share with the one who completes it.
 pub(crate) struct Shared {
     task: &'static str,
+    retry: Option<Box<Retry>>,
     pub(super) desk: Weak<dyn Desk>,
     /// How many `Future` handles there are. Who completes the future is not counted.
     handles: AtomicU32,
@@ -101,8 +103,14 @@ pub(super) struct Settled {
 impl Shared {
     /// A future that is queued. Its callbacks run on the desk's thread.
     pub(crate) fn new(task: &'static str, desk: Weak<dyn Desk>) -> Arc<Self> {
+        Self::with_retry(task, desk, None)
+    }
+
+    /// One whose task may be run again.
+    pub(crate) fn with_retry(task: &'static str, desk: Weak<dyn Desk>, retry: Option<Box<Retry>>) -> Arc<Self> {
         Arc::new(Self {
             task,
+            retry,
             desk,
             handles: AtomicU32::new(0),
             state: Mutex::new(State { place: Place::Queued, listeners: Listeners::default() }),
@@ -114,6 +122,11 @@ impl Shared {
     /// The task's name.
     pub(crate) fn task(&self) -> &'static str {
         self.task
+    }
+
+    /// What is to become of failures.
+    pub(crate) fn retry(&self) -> Option<&Retry> {
+        self.retry.as_deref()
     }
 
     /// Who runs its callbacks.
@@ -187,6 +200,9 @@ impl Shared {
         let (callbacks, recalled) = self.withdraw(&TaskError::Cancelled);
         if let (Some(link), Some(desk)) = (recalled, self.desk.upgrade()) {
             desk.recalled(link);
+        }
+        if let (Some(_), Some(desk)) = (&self.retry, self.desk.upgrade()) {
+            desk.withdrawn();
         }
         self.hand_over(callbacks);
         self.is_cancelled()

@@ -84,6 +84,11 @@ impl Backlog {
         (0..count).filter_map(|_| self.pop()).inspect(|_| self.settle()).collect()
     }
 
+    /// Takes everything, also what is reserved: by a feeder that is no more.
+    pub(crate) fn drain(&self) -> Vec<Frame> {
+        std::iter::from_fn(|| self.pop()).inspect(|_| self.settle()).collect()
+    }
+
     fn put_front(&self, frames: Vec<Frame>) {
         let count = frames.len();
         let mut returned = self.returned.lock();

@@ -10,7 +10,7 @@ use std::time::Instant;
 use pool_ipc::{Link, LinkId, Refused, Ticket};
 
 use crate::error::TaskError;
-use crate::future::{Desk, Encoded, Posting};
+use crate::future::{Desk, Encoded, Posting, Retry};
 use crate::sync::plain::{Condvar, Mutex};
 
 /// Where a frame was posted, so that it can be taken back.
@@ -30,6 +30,7 @@ pub(crate) type ItemOutcome = Result<Encoded, TaskError>;
 pub(crate) struct Batch {
     task: &'static str,
     desk: Weak<dyn Desk>,
+    retry: Option<Box<Retry>>,
     state: Mutex<State>,
     /// Notified whenever an item is resolved.
     resolved: Condvar,
@@ -79,14 +80,19 @@ impl State {
 }
 
 impl Batch {
-    pub(crate) fn new(task: &'static str, desk: Weak<dyn Desk>, items: u32) -> Arc<Self> {
+    pub(crate) fn new(task: &'static str, desk: Weak<dyn Desk>, retry: Option<Box<Retry>>, items: u32) -> Arc<Self> {
         let outcomes = std::iter::repeat_with(|| Item::Pending).take(items as usize).collect();
         let state = State { outcomes, pending: items, away: Vec::new(), most_away: FEW, ended: None };
-        Arc::new(Self { task, desk, state: Mutex::new(state), resolved: Condvar::new() })
+        Arc::new(Self { task, desk, retry, state: Mutex::new(state), resolved: Condvar::new() })
     }
 
     pub(crate) fn task(&self) -> &'static str {
         self.task
+    }
+
+    /// What is to become of failures.
+    pub(crate) fn retry(&self) -> Option<&Retry> {
+        self.retry.as_deref()
     }
 
     /// Posts a frame unless the batch is cancelled; then its items are resolved as such.
@@ -153,16 +159,9 @@ impl Batch {
         }
     }
 
-    /// The pool has taken these items back from where they were posted: the last ones of a frame.
+    /// The pool has these items, which were posted.
     pub(crate) fn unpost(&self, window: &Range<u32>) {
-        let mut state = self.state.lock();
-        let holds = |away: &Away| away.window.contains(&window.start);
-        if let Some(index) = state.away.iter().position(holds) {
-            state.away[index].window.end = window.start;
-            if state.away[index].window.is_empty() {
-                state.away.swap_remove(index);
-            }
-        }
+        subtract(&mut self.state.lock().away, window);
     }
 
     /// Whether every item has an outcome.
@@ -181,6 +180,14 @@ impl Batch {
                 desk.recalled(link);
             }
         }
+        if let (Some(_), Some(desk)) = (&self.retry, &desk) {
+            desk.withdrawn();
+        }
+    }
+
+    /// Whether an item has an outcome.
+    pub(crate) fn has(&self, item: u32) -> bool {
+        !matches!(self.state.lock().outcomes.get(item as usize), Some(Item::Pending))
     }
 
     /// Ends all that nobody has begun with this error, and gives the links that have room now. What is in the pool's hands
@@ -189,13 +196,9 @@ impl Batch {
     pub(crate) fn withdraw(&self, error: &TaskError) -> Vec<LinkId> {
         let mut state = self.state.lock();
         state.ended = Some(error.clone());
-        let mut links = Vec::new();
-        for away in &mut state.away {
-            if let Some(frame) = away.link.recall(away.ticket) {
-                away.window.end = frame.window.start;
-                links.push(away.link.id());
-            }
-        }
+        let recall = |away: &Away| away.link.recall(away.ticket).map(|frame| (away.link.id(), frame.window));
+        let recalled: Vec<_> = state.away.iter().filter_map(recall).collect();
+        recalled.iter().for_each(|(_, window)| subtract(&mut state.away, window));
         let State { outcomes, pending, away, .. } = &mut *state;
         for (item, outcome) in (0u32..).zip(outcomes) {
             let begun = away.iter().any(|away| away.window.contains(&item));
@@ -206,6 +209,21 @@ impl Batch {
         }
         drop(state);
         self.resolved.notify_all();
-        links
+        recalled.into_iter().map(|(link, _)| link).collect()
+    }
+}
+
+/// Takes a window out of those that are away, of which it may be the end or the middle of one.
+fn subtract(all: &mut Vec<Away>, window: &Range<u32>) {
+    let Some(index) = all.iter().position(|away| away.window.contains(&window.start)) else { return };
+    let away = &mut all[index];
+    let rest = window.end..away.window.end;
+    away.window.end = window.start;
+    let (link, ticket, is_empty) = (Arc::clone(&away.link), away.ticket, away.window.is_empty());
+    if is_empty {
+        all.swap_remove(index);
+    }
+    if !rest.is_empty() {
+        all.push(Away { link, ticket, window: rest });
     }
 }

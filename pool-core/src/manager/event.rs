@@ -84,6 +84,8 @@ pub(crate) struct View {
     pub(crate) outstanding: usize,
     /// How many further items that link may be given.
     pub(crate) room: usize,
+    /// How many frames wait for the time of their next attempt.
+    pub(crate) delayed: usize,
 }
 
 /// What to do.

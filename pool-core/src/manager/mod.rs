@@ -7,6 +7,7 @@
 
 mod backlog;
 mod batch;
+mod delayed;
 mod event;
 pub(crate) mod feeder;
 mod idle;
@@ -29,6 +30,7 @@ use std::time::Instant;
 use pool_ipc::{Frame, Link, LinkEvent, LinkId, Lost, Outcome, Owner, Share};
 
 pub(crate) use self::batch::{Batch, NotYet};
+use self::delayed::Delayed;
 use self::event::{Action, Event, View};
 use self::orders::{Mind, Order};
 use self::pool::Inbox;
@@ -48,6 +50,8 @@ use crate::wire::{Greeting, read_reply};
 pub(crate) struct Manager {
     pool: Arc<Pool>,
     state: State,
+    /// What the hub is telling. Kept here, should it panic over that.
+    heard: Vec<LinkEvent>,
     /// What links told. Taken one by one, so that a panic loses none.
     news: VecDeque<LinkEvent>,
     /// Outcomes of this turn, to be brought once the workers have been seen to. Taken one by one, too.
@@ -59,6 +63,8 @@ pub(crate) struct Manager {
     sentences: HashMap<LinkId, Sentence>,
     /// What is to be stopped later.
     stops: Stops,
+    /// What is to be run again.
+    delayed: Delayed,
     /// What becomes of all that nobody has begun, once somebody demanded that: also of what comes back later, from the
     /// feeder's hands or a lost worker's.
     doom: Option<TaskError>,
@@ -87,32 +93,35 @@ impl Manager {
         Self {
             pool,
             state,
+            heard: Vec::new(),
             news: VecDeque::new(),
             completions: VecDeque::new(),
             callbacks: Vec::new(),
             tally: Tally::default(),
             sentences: HashMap::new(),
             stops: Stops::default(),
+            delayed: Delayed::default(),
             doom: None,
             abandoned: false,
         }
     }
 
     fn turn(&mut self) {
-        let mut events = Vec::new();
-        self.pool.hub.wait(self.deadline(), &mut events);
-        self.decide_on(events, Instant::now());
+        let deadline = self.deadline();
+        self.pool.hub.wait(deadline, &mut self.heard);
+        self.decide_on_news(Instant::now());
     }
 
     /// When there is something to do though nothing happens.
     fn deadline(&self) -> Option<Instant> {
-        self.state.deadline().into_iter().chain(self.stops.next()).min()
+        self.state.deadline().into_iter().chain(self.stops.next()).chain(self.delayed.next()).min()
     }
 
     /// The turn, once the wait is over.
-    fn decide_on(&mut self, events: Vec<LinkEvent>, now: Instant) {
-        self.news.extend(events);
+    fn decide_on_news(&mut self, now: Instant) {
+        self.news.extend(self.heard.drain(..));
         let mut inbox = self.pool.take_inbox();
+        self.callbacks.append(&mut inbox.callbacks);
         // A worker is known before anything that it says is heard; and what links told, which is what they count, comes
         // before what others say of them.
         let starts = inbox.events.extract_if(.., |event| matches!(event, Event::Started(_) | Event::StartFailed(..)));
@@ -123,20 +132,25 @@ impl Manager {
         if self.state.deadline().is_some_and(|deadline| deadline <= now) {
             self.decide(Event::Tick, now);
         }
+        self.resume(now);
         self.employ_idle(now);
-        self.complete();
+        self.complete(now);
     }
 
-    fn complete(&mut self) {
+    fn complete(&mut self, now: Instant) {
         while let Some((owner, item, outcome)) = self.completions.pop_front() {
-            self.callbacks.extend(Work::of(&owner).complete(item, outcome));
+            self.conclude(owner, item, outcome, now);
         }
+    }
+
+    /// Whether what failed may be run again: nothing is, once all that waits is doomed.
+    fn takes_retries(&self) -> bool {
+        !self.abandoned && self.doom.is_none() && self.state.broken().is_none()
     }
 
     /// What callers and the feeder said.
     fn hear(&mut self, inbox: Inbox, now: Instant) {
-        let Inbox { events, callbacks, demands, stops } = inbox;
-        self.callbacks.extend(callbacks);
+        let Inbox { events, demands, stops, withdrawn, .. } = inbox;
         for event in events {
             match event {
                 // It has run dry since, and is offered.
@@ -153,6 +167,9 @@ impl Manager {
             }
         }
         self.note_stops(stops, now);
+        if withdrawn {
+            self.forget_withdrawn(now);
+        }
         for demand in demands {
             if demand == Demand::Abandon {
                 return self.abandon();
@@ -182,6 +199,10 @@ impl Manager {
     /// What links have to tell, the outcomes of each taken together.
     fn sort(&mut self, now: Instant) {
         for _ in 0..self.news.len() {
+            if let Some(LinkEvent::Said { .. } | LinkEvent::Ended { .. }) = self.news.front() {
+                // While the event is still on the list: what it accounts for is not to be lost in a panic.
+                self.report_progress(now);
+            }
             let Some(event) = self.news.pop_front() else { break };
             if !self.state.knows(event.link()) {
                 // The feeder is about to report its start, which will be a turn of its own.
@@ -197,12 +218,8 @@ impl Manager {
                     self.tally.count(link, 0);
                     self.take_back(vec![rest]);
                 }
-                LinkEvent::Said { link, bytes } => {
-                    self.report_progress(now);
-                    self.greet(link, &bytes, now);
-                }
+                LinkEvent::Said { link, bytes } => self.greet(link, &bytes, now),
                 LinkEvent::Ended { link, pid, cause, corrupt, lost } => {
-                    self.report_progress(now);
                     let blamed = lost.iter().any(|lost| lost.blamed.is_some());
                     let sentence = self.sentences.remove(&link);
                     self.mourn(lost, |owner, item| {
@@ -298,7 +315,7 @@ impl Manager {
             let (outstanding, room) = link.map_or((0, usize::MAX), |link| (link.outstanding(), link.room()));
             // What is doomed waits for no worker.
             let waiting = if self.doom.is_some() { 0 } else { self.pool.backlog.waiting() };
-            let view = View { now, waiting, outstanding, room };
+            let view = View { now, waiting, outstanding, room, delayed: self.delayed.len() };
             log::trace!("{event:?}, {} waiting, {outstanding} outstanding", view.waiting);
             self.state.step(event, view, &mut actions);
             for action in actions.drain(..) {
@@ -376,6 +393,7 @@ impl Manager {
     fn fail_pending(&mut self, error: &TaskError) -> Vec<Event> {
         let mut events = Vec::new();
         let mut frames = self.pool.backlog.take_all();
+        frames.extend(self.delayed.take_all());
         for link in self.pool.links() {
             let recalled = link.recall_tail(Share::All);
             if !recalled.is_empty() {
@@ -393,12 +411,9 @@ impl Manager {
     fn abandon(&mut self) {
         self.abandoned = true;
         let error = self.pool.verdict();
-        for order in self.pool.orders.withdraw() {
-            if let Order::Feed { frames, .. } = order {
-                self.pool.backlog.unreserve(frames);
-            }
-        }
+        drop(self.pool.orders.withdraw());
         loop {
+            self.news.extend(self.heard.drain(..));
             while let Some(event) = self.news.pop_front() {
                 match event {
                     LinkEvent::Outcome { link, outcome, .. } => self.receive(link, outcome),
@@ -415,13 +430,13 @@ impl Manager {
                 break;
             }
             self.end_all();
-            let mut events = Vec::new();
-            self.pool.hub.wait(None, &mut events);
-            self.news.extend(events);
+            self.pool.hub.wait(None, &mut self.heard);
         }
-        // Of links there are none, so this is the backlog.
-        let _ = self.fail_pending(&error);
-        self.complete();
+        let delayed = self.delayed.take_all();
+        for Frame { owner, window, .. } in self.pool.backlog.drain().into_iter().chain(delayed) {
+            self.completions.extend(window.map(|item| (Arc::clone(&owner), item, Err(error.clone()))));
+        }
+        self.complete(Instant::now());
     }
 }
 

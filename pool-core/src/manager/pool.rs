@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::thread::ThreadId;
@@ -14,7 +15,7 @@ use parking_lot::Mutex;
 use pool_ipc::{Frame, Hub, Link, LinkId, Owner, RefusedWhy, StartError, StartOrder};
 
 use crate::error::{Broken, NoMemory, SubmitError, TaskError};
-use crate::future::{Callback, Desk, Posting, run_callback};
+use crate::future::{Callback, Desk, Posting, panic_text, run_callback};
 use crate::manager::Manager;
 use crate::manager::backlog::Backlog;
 use crate::manager::event::Event;
@@ -77,6 +78,8 @@ pub(crate) struct Inbox {
     pub(crate) callbacks: Vec<Callback>,
     pub(crate) demands: Vec<Demand>,
     pub(crate) stops: Vec<Stop>,
+    /// What waits for its next attempt may have been cancelled.
+    pub(crate) withdrawn: bool,
 }
 
 /// What the owner of a pool asks for, beyond [`Event::ShutDown`].
@@ -167,8 +170,13 @@ impl Pool {
         }
         let Some(link) = self.idle.take() else { return Ok(Some(frame)) };
         let (work, limited) = (Work::of(&frame.owner), has_timeout(&frame));
-        let posting = work.post(frame, &link);
+        let posting = catch_unwind(AssertUnwindSafe(|| work.post(frame, &link)));
         self.idle.taken(link.id());
+        let posting = posting.map_err(|payload| {
+            self.tell(Event::Withdrawn(link.id()));
+            let (thread, message) = (crate::thread::current().name().to_owned(), panic_text(&*payload).to_owned());
+            SubmitError::Broken(Arc::new(Broken::Internal { thread, message }))
+        })?;
         match posting {
             Posting::Posted => {
                 if limited {
@@ -392,6 +400,11 @@ impl Desk for Pool {
 
     fn recalled(&self, link: LinkId) {
         self.tell(Event::Recalled(link));
+    }
+
+    fn withdrawn(&self) {
+        self.inbox.lock().withdrawn = true;
+        self.wake();
     }
 
     fn kill(&self, owner: Owner) {

@@ -16,9 +16,14 @@ impl Manager {
 
     /// One turn at this time, of what the hub has to tell now.
     pub(crate) fn take_turn_at(&mut self, now: Instant) {
-        let mut events = Vec::new();
-        self.pool.hub.wait(self.deadline(), &mut events);
-        self.decide_on(events, now);
+        let deadline = self.deadline();
+        self.pool.hub.wait(deadline, &mut self.heard);
+        self.decide_on_news(now);
+    }
+
+    /// What the manager does after a panic of its own.
+    pub(crate) fn give_up(&mut self) {
+        self.abandon();
     }
 
     pub(crate) fn next_deadline(&self) -> Option<Instant> {

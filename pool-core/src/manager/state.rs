@@ -449,7 +449,7 @@ impl State {
     }
 
     fn finish_if_done(&mut self, view: View, actions: &mut Vec<Action>) {
-        let nobody = self.is_deserted() && self.feeds == 0;
+        let nobody = self.is_deserted() && self.feeds == 0 && view.delayed == 0;
         match self.phase {
             Phase::Draining if nobody && view.waiting > 0 => self.start_on_demand(view, actions),
             Phase::Draining | Phase::Broken if nobody => {

@@ -86,6 +86,7 @@ impl Manager {
         for link in recalled {
             self.decide(Event::Recalled(link), now);
         }
+        self.forget_withdrawn(now);
         let mut found = work.is_done();
         for link in self.pool.links() {
             let Some(running) = link.running().filter(|running| is_same(&running.owner, &owner)) else { continue };

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use pool_ipc::{Frame, Link, LinkId, Owner, Refused};
 
 use crate::error::TaskError;
-use crate::future::{Callback, Encoded, Posting, Shared};
+use crate::future::{Callback, Encoded, Judged, Posting, Shared};
 use crate::manager::batch::Batch;
 
 /// Whose frame it is.
@@ -74,9 +74,29 @@ impl Work {
         }
     }
 
+    /// Whether an item has its outcome.
+    pub(crate) fn has(&self, item: u32) -> bool {
+        match self {
+            Self::Single(shared) => shared.is_done(),
+            Self::Batch(batch) => batch.has(item),
+        }
+    }
+
     /// Whether several items are told of as one.
     pub(crate) fn is_batch(&self) -> bool {
         matches!(self, Self::Batch(_))
+    }
+
+    /// What is to become of the outcome of an execution.
+    pub(crate) fn judge(&self, item: u32, outcome: Result<Encoded, TaskError>) -> Judged {
+        let retry = match self {
+            Self::Single(shared) => shared.retry(),
+            Self::Batch(batch) => batch.retry(),
+        };
+        match retry {
+            None => Judged::Final(outcome),
+            Some(retry) => retry.judge(self.task(), item, outcome),
+        }
     }
 
     /// Brings the outcome of an item. The callbacks are the caller's to run.

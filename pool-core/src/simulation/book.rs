@@ -4,11 +4,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use pool_ipc::{ExitCause, LinkId};
 
 use crate::future::{Future, Shared};
-use crate::manager::Batch;
+use crate::manager::{Batch, TimeLimits};
 
 /// The account of one simulation.
 #[derive(Default)]
@@ -17,11 +18,15 @@ pub(super) struct Book {
     pub(super) next: u64,
     /// The pid and the cause of workers that ended.
     pub(super) deaths: BTreeMap<LinkId, (u32, ExitCause)>,
+    /// When that could be seen.
+    pub(super) times_of_death: BTreeMap<LinkId, Duration>,
     /// Workers that broke the protocol: what they did is not believed.
     pub(super) liars: BTreeSet<LinkId>,
     pub(super) shut: bool,
     pub(super) cancelled_pending: bool,
     pub(super) given_up: bool,
+    /// Manager or feeder panicked, and what was under way was given up.
+    pub(super) panicked: bool,
     /// What was seen to be wrong, first things first.
     pub(super) violations: Vec<String>,
 }
@@ -33,6 +38,11 @@ pub(super) struct Entry {
     /// Somebody asked for it to be cancelled.
     pub(super) cancel_asked: bool,
     pub(super) cancelled: bool,
+    /// Somebody asked for it to be killed.
+    pub(super) kill_asked: bool,
+    /// Its caller has it: before that nobody does.
+    pub(super) handed_out: bool,
+    pub(super) limits: TimeLimits,
     pub(super) callbacks_added: u32,
     pub(super) callbacks_run: u32,
     /// It stands still until it is let go.
@@ -50,16 +60,29 @@ pub(super) struct Item {
     pub(super) begun: u32,
     /// Who began it last.
     pub(super) by: Option<LinkId>,
+    pub(super) begun_at: Duration,
     pub(super) published: bool,
     /// A worker that is not believed had to do with it.
     pub(super) tainted: bool,
 }
 
 impl Book {
-    pub(super) fn enter(&mut self, id: u64, what: What, items: u32, held: bool) {
+    pub(super) fn enter(&mut self, id: u64, what: What, items: u32, held: bool, limits: TimeLimits) {
         let items = vec![Item::default(); items as usize];
-        let (cancel_asked, cancelled, callbacks_added, callbacks_run) = (false, false, 0, 0);
-        let entry = Entry { what, items, cancel_asked, cancelled, callbacks_added, callbacks_run, held };
+        let (cancel_asked, cancelled, kill_asked, callbacks_added, callbacks_run) = (false, false, false, 0, 0);
+        let handed_out = false;
+        let entry = Entry {
+            handed_out,
+            what,
+            items,
+            cancel_asked,
+            cancelled,
+            kill_asked,
+            limits,
+            callbacks_added,
+            callbacks_run,
+            held,
+        };
         self.entries.insert(id, entry);
     }
 
@@ -69,12 +92,13 @@ impl Book {
     }
 
     /// A worker has claimed an item.
-    pub(super) fn begin(&mut self, id: u64, item: u32, link: LinkId) {
+    pub(super) fn begin(&mut self, id: u64, item: u32, link: LinkId, now: Duration) {
         let Some((cancelled, item_of)) = self.item(id, item) else {
             return self.violation(format!("{link:?} runs item {item} of task {id}, which nobody submitted"));
         };
         item_of.begun += 1;
         item_of.by = Some(link);
+        item_of.begun_at = now;
         let twice = item_of.begun > 1 && !item_of.tainted;
         if twice {
             self.violation(format!("item {item} of task {id} is begun twice, now by {link:?}"));

@@ -1,12 +1,13 @@
 //! What callers do: submit, cancel, add callbacks that do the same, let go of futures, shut the pool down.
 
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use pool_ipc::{Frame, Owner};
 
 use crate::error::SubmitError;
 use crate::future::{Desk, Future, Shared};
-use crate::manager::{Batch, Demand, Pool};
+use crate::manager::{Batch, Demand, Pool, TimeLimits, watch_deadline};
 use crate::simulation::book::What;
 use crate::simulation::request::payload;
 use crate::simulation::world::World;
@@ -25,7 +26,7 @@ pub(super) fn act(world: &Arc<World>) {
         _ if shuts => shut_down(world),
         0..=7 => submit(world, false),
         8..=10 => submit_batch(world),
-        11..=13 => cancel(world),
+        11..=13 => cancel_or_kill(world),
         14..=17 => add_callback(world),
         _ => let_go(world),
     }
@@ -36,19 +37,30 @@ pub(super) fn submit(world: &Arc<World>, held: bool) {
     let Some(pool) = world.pool() else { return };
     let shared = Shared::new(NAME, desk(&pool));
     let handle = Some(Future::of(Arc::clone(&shared)));
-    let (id, padding) = enter(world, What::Single { shared: Arc::clone(&shared), handle }, 1, held);
-    let owner: Owner = shared;
-    log::trace!("caller: submits task {id}");
-    hand_in(world, &pool, id, Frame::new(owner, payload(id, padding), 1));
+    let limits = if held { TimeLimits::default() } else { limits(world) };
+    let (id, padding) = enter(world, What::Single { shared: Arc::clone(&shared), handle }, 1, held, limits);
+    log::trace!("caller: submits task {id}, {limits:?}");
+    hand_in(world, &pool, id, Frame::new(shared, payload(id, padding), 1), limits);
 }
 
 fn submit_batch(world: &Arc<World>) {
     let Some(pool) = world.pool() else { return };
     let items = 1 + world.state().random.below(world.plan.batch_items) as u32;
-    let batch = Batch::new(NAME, desk(&pool), items);
-    let (id, padding) = enter(world, What::Batch(Arc::clone(&batch)), items, false);
-    log::trace!("caller: submits task {id}, a batch of {items}");
-    hand_in(world, &pool, id, Frame::new(batch, payload(id, padding), items));
+    let batch = Batch::new(NAME, desk(&pool), None, items);
+    let limits = limits(world);
+    let (id, padding) = enter(world, What::Batch(Arc::clone(&batch)), items, false, limits);
+    log::trace!("caller: submits task {id}, a batch of {items}, {limits:?}");
+    hand_in(world, &pool, id, Frame::new(batch, payload(id, padding), items), limits);
+}
+
+/// The time limits of the next task, which has none most often.
+fn limits(world: &World) -> TimeLimits {
+    let mut state = world.state();
+    let mut limit = || {
+        let limited = state.random.one_in(world.plan.limits);
+        limited.then(|| Duration::from_micros(state.random.pick(&[0, 300, 5_000, 100_000, 10_000_000])))
+    };
+    TimeLimits { timeout: limit(), deadline: limit() }
 }
 
 fn desk(pool: &Arc<Pool>) -> Weak<dyn Desk> {
@@ -56,21 +68,30 @@ fn desk(pool: &Arc<Pool>) -> Weak<dyn Desk> {
     weak
 }
 
-fn enter(world: &World, what: What, items: u32, held: bool) -> (u64, usize) {
+fn enter(world: &World, what: What, items: u32, held: bool, limits: TimeLimits) -> (u64, usize) {
     let mut state = world.state();
     let id = state.book.next;
     state.book.next += 1;
-    state.book.enter(id, what, items, held);
+    state.book.enter(id, what, items, held, limits);
     (id, state.random.pick(&[0, 0, 20, 600]))
 }
 
-fn hand_in(world: &World, pool: &Pool, id: u64, frame: Frame) {
-    let Err(error) = pool.admit().and_then(|()| pool.submit(frame)) else { return };
+fn hand_in(world: &World, pool: &Pool, id: u64, frame: Frame, limits: TimeLimits) {
+    let (owner, terms) = (Owner::clone(&frame.owner), limits.terms(world.now()));
+    let frame = Frame { terms: terms.clone(), ..frame };
+    let Err(error) = pool.admit().and_then(|()| pool.submit(frame)) else {
+        if let Some(entry) = world.state().book.entries.get_mut(&id) {
+            entry.handed_out = true;
+        }
+        return watch_deadline(pool, &owner, terms.as_deref(), limits.deadline);
+    };
     log::trace!("caller: task {id} is refused: {error}");
     let mut state = world.state();
     let refused = match error {
         SubmitError::ShutDown => state.book.shut,
+        // Also that the backend panicked.
         SubmitError::Broken(_) => true,
+        SubmitError::NoMemory(_) => world.plan.trouble.no_memory > 0,
         _ => false,
     };
     if !refused {
@@ -91,7 +112,25 @@ fn any_task(world: &World) -> Option<u64> {
     }
     // Most often one of the latest, which may not be done.
     let back = if state.random.one_in(3) { state.random.below(tasks) } else { state.random.below(tasks.min(4)) };
-    state.book.entries.keys().rev().nth(back as usize).copied()
+    let (id, entry) = state.book.entries.iter().rev().nth(back as usize)?;
+    entry.handed_out.then_some(*id)
+}
+
+fn cancel_or_kill(world: &Arc<World>) {
+    let kills = world.state().random.one_in(world.plan.kills);
+    if kills { kill(world) } else { cancel(world) }
+}
+
+fn kill(world: &World) {
+    let Some(id) = any_task(world) else { return };
+    let mut state = world.state();
+    let Some(entry) = state.book.entries.get_mut(&id).filter(|entry| !entry.held) else { return };
+    let What::Single { handle: Some(future), .. } = &entry.what else { return };
+    let future = future.clone();
+    entry.kill_asked = true;
+    drop(state);
+    let killed = future.kill();
+    log::trace!("caller: kills task {id}: {killed}");
 }
 
 fn cancel(world: &Arc<World>) {
@@ -147,7 +186,7 @@ fn add_callback(world: &Arc<World>) {
         match deed {
             0 => submit(&world, false),
             1 => submit_batch(&world),
-            2 => cancel(&world),
+            2 => cancel_or_kill(&world),
             3 if number < 3 => add_callback(&world),
             _ => {}
         }

@@ -1,13 +1,15 @@
 //! Who acts next, until nobody has anything to do: manager, feeder, workers, callers and callbacks take turns by the dice,
 //! and within each other where real threads could.
 
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use pool_ipc::LinkId;
 
+use crate::error::Broken;
 use crate::future::run_callback;
-use crate::manager::{Pool, feeder};
+use crate::manager::{Demand, Pool, feeder};
 use crate::simulation::plan::Sabotage;
 use crate::simulation::world::{State, World};
 use crate::simulation::{callers, worker};
@@ -23,6 +25,8 @@ const MOST_DEPTH: u32 = 3;
 pub(super) enum Others {
     /// Whoever is not in the middle of something.
     Anyone,
+    /// The pool's own threads and workers: whoever calls holds the lock of a future that no other thread knows.
+    Staff,
     /// Workers only: whoever calls holds a lock that others may want.
     Workers,
 }
@@ -50,6 +54,7 @@ pub(super) fn run(world: &Arc<World>, pool: &Pool) -> Result<(), String> {
                 return Err(format!("there is no end after {MOST_STEPS} steps"));
             }
         }
+        see_that_nothing_waits_in_vain(world, pool)?;
         let deadline = world.mind.lock().as_ref().and_then(|mind| mind.next_deadline());
         let deadline = deadline.map(|deadline| world.since_start(deadline));
         let mut state = world.state();
@@ -63,23 +68,42 @@ pub(super) fn run(world: &Arc<World>, pool: &Pool) -> Result<(), String> {
     }
 }
 
+/// While nobody has anything to do, no frame waits for a worker that is there, or that could be.
+fn see_that_nothing_waits_in_vain(world: &World, pool: &Pool) -> Result<(), String> {
+    let (waiting, idle, links) = (pool.backlog.waiting(), pool.idle.len(), pool.links().len());
+    if waiting == 0 || world.state().book.panicked {
+        return Ok(());
+    }
+    if idle > 0 {
+        return Err(format!("{waiting} frames wait while {idle} workers are idle"));
+    }
+    if links < world.plan.max_workers && !world.plan.trouble.may_break() {
+        return Err(format!("{waiting} frames wait while there are {links} workers of {}", world.plan.max_workers));
+    }
+    Ok(())
+}
+
 /// Others act, or do not, while one is in the middle of a call.
 pub(super) fn interrupt(world: &Arc<World>, others: Others) {
-    let acts = {
+    let (acts, others) = {
         let mut state = world.state();
+        let others = if state.agents.locked > 0 && others == Others::Anyone { Others::Staff } else { others };
         let acts = state.agents.depth < MOST_DEPTH && state.random.one_in(world.plan.interrupts);
-        if acts { 1 + state.random.below(3) } else { 0 }
+        (if acts { 1 + state.random.below(3) } else { 0 }, others)
     };
     if acts == 0 {
         return;
     }
     let Some(pool) = world.pool() else { return };
+    let locked = u32::from(others != Others::Anyone);
     world.state().agents.depth += 1;
+    world.state().agents.locked += locked;
     for _ in 0..acts {
         let Some(agent) = choose(world, &pool, others) else { break };
         act(world, &pool, agent);
     }
     world.state().agents.depth -= 1;
+    world.state().agents.locked -= locked;
 }
 
 fn choose(world: &World, pool: &Pool, others: Others) -> Option<Agent> {
@@ -92,15 +116,17 @@ fn choose(world: &World, pool: &Pool, others: Others) -> Option<Agent> {
     let now = state.now;
     let runnable = state.workers.iter().filter(|(_, worker)| worker.is_runnable(now, state.released));
     choices.extend(runnable.map(|(&link, _)| (Agent::Worker(link), weights.worker)));
-    if others == Others::Anyone {
+    if others != Others::Workers {
         if let Some((false, deadline)) = mind
             && (state.has_news() || deadline.is_some_and(|deadline| world.since_start(deadline) <= now))
         {
             choices.push((Agent::Manager, weights.manager));
         }
-        if !state.agents.feeder && pool.orders.has_order() {
+        if !state.agents.feeder && !state.agents.deserted && pool.orders.has_order() {
             choices.push((Agent::Feeder, weights.feeder));
         }
+    }
+    if others == Others::Anyone {
         if state.deeds_left > 0 {
             choices.push((Agent::Caller, weights.caller));
         }
@@ -126,7 +152,10 @@ fn act(world: &Arc<World>, pool: &Pool, agent: Agent) {
     {
         let mut state = world.state();
         state.steps += 1;
-        let passed = state.random.below(20);
+        let passed = match state.random.one_in(world.plan.trouble.time_leaps) {
+            true => state.random.pick(&[1_000, 6_000, 150_000]),
+            false => state.random.below(20),
+        };
         state.now += Duration::from_micros(passed);
     }
     match agent {
@@ -134,7 +163,8 @@ fn act(world: &Arc<World>, pool: &Pool, agent: Agent) {
         Agent::Feeder => {
             world.state().agents.feeder = true;
             if let Some(order) = pool.orders.poll() {
-                feeder::obey(pool, order);
+                let panics = world.state().panics(world.plan.trouble.feeder_panics);
+                if panics { desert(world, pool) } else { feeder::obey(pool, order) }
             }
             world.state().agents.feeder = false;
         }
@@ -160,7 +190,14 @@ fn take_turn(world: &World, pool: &Pool) {
     let Some(mut mind) = world.mind.lock().take() else { return };
     let now = world.now();
     log::trace!("manager: a turn");
-    mind.take_turn_at(now);
+    if let Err(payload) = catch_unwind(AssertUnwindSafe(|| mind.take_turn_at(now))) {
+        if !payload.is::<Bug>() {
+            resume_unwind(payload);
+        }
+        log::trace!("manager: panics");
+        break_down(pool);
+        mind.give_up();
+    }
     let mut callbacks = mind.take_callbacks();
     if world.plan.sabotage == Some(Sabotage::CallbacksAreReversed) {
         callbacks.reverse();
@@ -170,6 +207,55 @@ fn take_turn(world: &World, pool: &Pool) {
     }
     world.state().due.extend(callbacks);
     *world.mind.lock() = Some(mind);
+}
+
+/// The manager panics, now and then.
+pub(super) fn panic_perhaps(world: &World) {
+    let panics = {
+        let mut state = world.state();
+        // It would wait for the feeder first, which cannot come to an end around it.
+        !state.agents.feeder && state.panics(world.plan.trouble.manager_panics)
+    };
+    if panics {
+        resume_unwind(Box::new(Bug));
+    }
+}
+
+/// A bug of ours that is put in on purpose.
+struct Bug;
+
+/// The feeder panics with an order in its hand.
+fn desert(world: &World, pool: &Pool) {
+    log::trace!("feeder: panics");
+    world.state().agents.deserted = true;
+    break_down(pool);
+    pool.demand(Demand::Abandon);
+}
+
+fn break_down(pool: &Pool) {
+    let (thread, message) = ("simulated".to_owned(), "a bug".to_owned());
+    pool.break_down(Arc::new(Broken::Internal { thread, message }));
+}
+
+/// Lets workers act until the hub has something to tell, or the deadline has passed.
+pub(super) fn await_news(world: &Arc<World>, deadline: Option<Instant>) {
+    let Some(pool) = world.pool() else { return };
+    let deadline = deadline.map(|deadline| world.since_start(deadline));
+    loop {
+        {
+            let state = world.state();
+            if state.has_news() || deadline.is_some_and(|deadline| deadline <= state.now) {
+                return;
+            }
+        }
+        if let Some(agent) = choose(world, &pool, Others::Workers) {
+            act(world, &pool, agent);
+            continue;
+        }
+        let mut state = world.state();
+        let moment = state.next_moment().expect("the manager waits for what never comes");
+        state.now = moment;
+    }
 }
 
 /// Somebody kills a worker from outside.

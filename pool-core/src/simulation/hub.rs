@@ -6,10 +6,12 @@ use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use pool_ipc::simulation::Near;
-use pool_ipc::{Frame, Hub, Link, LinkEvent, LinkId, Refused, Running, Share, StartError, StartOrder, Ticket};
+use pool_ipc::{
+    Frame, Hub, Link, LinkEvent, LinkId, Refused, RefusedWhy, Running, Share, StartError, StartOrder, Ticket,
+};
 
 use crate::simulation::driver::{self, Others};
-use crate::simulation::plan::Sabotage;
+use crate::simulation::plan::{Rate, Sabotage, Trouble};
 use crate::simulation::worker::Worker;
 use crate::simulation::world::World;
 
@@ -44,9 +46,11 @@ impl Hub for SimulatedHub {
         Ok(Arc::new(SimulatedLink { id, pid, near, world: Arc::downgrade(&world) }))
     }
 
-    fn wait(&self, _deadline: Option<Instant>, events: &mut Vec<LinkEvent>) {
+    fn wait(&self, deadline: Option<Instant>, events: &mut Vec<LinkEvent>) {
         if let Some(world) = self.0.upgrade() {
+            driver::await_news(&world, deadline);
             events.extend(world.news());
+            driver::panic_perhaps(&world);
         }
     }
 
@@ -72,6 +76,19 @@ impl SimulatedLink {
         if let Some(world) = self.world.upgrade() {
             driver::interrupt(&world, others);
         }
+    }
+
+    /// A frame that comes straight from its caller is nobody else's, so that the manager may take a turn meanwhile; unless
+    /// the feeder is somewhere around that, with the lock of another.
+    fn who_may_come_in(&self) -> Others {
+        let Some(world) = self.world.upgrade() else { return Others::Workers };
+        let is_direct = world.pool().is_some_and(|pool| pool.idle.is_offered(self.id));
+        let feeder = world.state().agents.feeder;
+        if is_direct && !feeder { Others::Staff } else { Others::Workers }
+    }
+
+    fn happens(&self, rate: impl Fn(&Trouble) -> Rate) -> bool {
+        self.world.upgrade().is_some_and(|world| world.state().happens(rate(&world.plan.trouble)))
     }
 
     /// Whether this backend gives back what was posted.
@@ -109,8 +126,17 @@ impl Link for SimulatedLink {
     }
 
     fn post(&self, mut frame: Frame) -> Result<Ticket, Refused> {
-        // The caller holds a future's lock, as it may in any backend.
-        self.interrupt(Others::Workers);
+        // Whoever posts holds the lock of the frame's future.
+        self.interrupt(self.who_may_come_in());
+        if self.happens(|trouble| trouble.no_memory) {
+            let why = RefusedWhy::NoMemory { size: frame.payload.len() as u64, errno: 12 };
+            log::trace!("items {:?} find no room", frame.window);
+            return Err(Refused { frame, why });
+        }
+        if self.happens(|trouble| trouble.post_panics) {
+            log::trace!("{:?} panics over items {:?}", self.id, frame.window);
+            std::panic::resume_unwind(Box::new("a simulated backend panics"));
+        }
         let sabotage = self.world.upgrade().and_then(|world| world.plan.sabotage);
         if sabotage == Some(Sabotage::RequestIsChanged) && frame.payload.len() > 8 {
             let mut bytes = frame.payload.as_slice().to_vec();
@@ -160,7 +186,11 @@ impl Link for SimulatedLink {
     }
 
     fn running(&self) -> Option<Running> {
-        self.near.running()
+        let world = self.world.upgrade()?;
+        let running = self.near.running()?;
+        let begun_at = world.state().workers.get(&self.id)?.begun_at;
+        // What the real one tells is of the real clock.
+        Some(Running { since: running.since.map(|_| world.at(begun_at)), ..running })
     }
 
     fn shortest_timeout(&self) -> Option<Duration> {
@@ -172,8 +202,10 @@ impl Link for SimulatedLink {
     }
 
     fn outstanding(&self) -> usize {
-        // A batch asks under its lock.
-        self.interrupt(Others::Workers);
+        self.interrupt(Others::Anyone);
+        if let Some(world) = self.world.upgrade() {
+            driver::panic_perhaps(&world);
+        }
         self.near.outstanding()
     }
 
@@ -190,7 +222,7 @@ impl Link for SimulatedLink {
     fn signal(&self, signal: i32, _group: bool) -> bool {
         log::trace!("{:?} is sent signal {signal}", self.id);
         if let Some(world) = self.world.upgrade() {
-            world.state().kill(self.id);
+            world.state().signal(self.id, signal);
         }
         self.interrupt(Others::Anyone);
         true

@@ -71,6 +71,9 @@ pub(super) struct Plan {
     pub(super) weights: Weights,
     pub(super) trouble: Trouble,
     pub(super) shutdown: Rate,
+    /// How often a task has a time limit, and how often one that runs is killed.
+    pub(super) limits: Rate,
+    pub(super) kills: Rate,
     pub(super) sabotage: Option<Sabotage>,
 }
 
@@ -102,6 +105,16 @@ pub(super) struct Trouble {
     pub(super) stalls: Rate,
     pub(super) rings_late: Rate,
     pub(super) is_killed: Rate,
+    /// There is no memory for a frame.
+    pub(super) no_memory: Rate,
+    /// The backend panics over a frame.
+    pub(super) post_panics: Rate,
+    /// For a while nobody is scheduled.
+    pub(super) time_leaps: Rate,
+    /// A bug of the pool's own: the manager panics in a turn.
+    pub(super) manager_panics: Rate,
+    /// The same, in the feeder.
+    pub(super) feeder_panics: Rate,
 }
 
 impl Trouble {
@@ -134,6 +147,8 @@ impl Plan {
             },
             trouble: Trouble::new(random),
             shutdown: random.pick(&[0, 0, 30, 10]),
+            limits: random.pick(&[0, 0, 6, 2]),
+            kills: random.pick(&[0, 0, 10]),
             sabotage,
         }
     }
@@ -148,6 +163,7 @@ fn staffing(random: &mut Random, max_workers: usize) -> Staffing {
 
 impl Trouble {
     fn new(random: &mut Random) -> Self {
+        let bug = random.below(30);
         let mut some = |rates: &[Rate]| if random.one_in(3) { random.pick(rates) } else { 0 };
         Self {
             start_fails: some(&[20, 4]),
@@ -165,6 +181,11 @@ impl Trouble {
             stalls: some(&[40]),
             rings_late: some(&[10, 3]),
             is_killed: some(&[200, 60]),
+            no_memory: some(&[30]),
+            post_panics: some(&[60]),
+            time_leaps: some(&[100, 20]),
+            manager_panics: if bug == 0 { 50 } else { 0 },
+            feeder_panics: if bug == 1 { 10 } else { 0 },
         }
     }
 }

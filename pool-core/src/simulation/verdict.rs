@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use pool_ipc::LinkId;
 
-use crate::error::TaskError;
+use crate::error::{TaskError, TimeLimit, TimedOut};
 use crate::manager::NotYet;
 use crate::simulation::book::{Book, Entry, Item, What};
 use crate::simulation::plan::Plan;
@@ -27,13 +27,13 @@ pub(super) fn pending(book: &Book, when: &str) -> Vec<String> {
 /// Everything that is wrong once the pool has ended.
 pub(super) fn violations(book: &Book, plan: &Plan, is_broken: bool) -> Vec<String> {
     let mut wrong = Vec::new();
-    if is_broken && !plan.trouble.may_break() {
+    if is_broken && !book.panicked && !plan.trouble.may_break() {
         wrong.push("the pool broke, and nothing happened that may break it".to_owned());
     }
     for (&id, entry) in &book.entries {
         for (number, item) in entry.items.iter().enumerate() {
             let seen = see(entry, number as u32);
-            let facts = Facts { book, id, number: number as u32, entry, item, is_broken };
+            let facts = Facts { book, plan, id, number: number as u32, entry, item, is_broken };
             wrong.extend(facts.judge(&seen).map(|why| {
                 format!("item {number} of task {id}: {why}; its caller sees {seen:?}, its workers did {item:?}")
             }));
@@ -62,6 +62,7 @@ fn see(entry: &Entry, item: u32) -> Seen {
 /// All that there is to know about an item.
 struct Facts<'a> {
     book: &'a Book,
+    plan: &'a Plan,
     id: u64,
     number: u32,
     entry: &'a Entry,
@@ -78,11 +79,51 @@ impl Facts<'_> {
             Ok(_) if !self.item.published => Some("nobody published that".to_owned()),
             Ok(_) => None,
             Err(TaskError::WorkerDied(died)) => self.judge_death(died.pid, died.cause, died.corrupt.is_some()),
+            Err(TaskError::Broken(_)) if self.book.panicked && !self.item.published => None,
+            Err(TaskError::TimedOut(late)) => self.judge_limit(late),
+            Err(TaskError::Killed(_)) if !self.entry.kill_asked => Some("nobody asked for that".to_owned()),
+            Err(TaskError::Killed(killed)) => self.judge_stop(killed.pid, killed.cause),
             Err(_) if self.item.begun > 0 && !self.item.tainted => Some("it was begun".to_owned()),
-            Err(TaskError::Cancelled) if self.entry.cancel_asked || self.book.cancelled_pending => None,
+            Err(TaskError::Cancelled)
+                if self.entry.cancel_asked || self.entry.kill_asked || self.book.cancelled_pending =>
+            {
+                None
+            }
             Err(TaskError::ShutDown) if self.book.given_up => None,
             Err(TaskError::Broken(_)) if self.is_broken => None,
+            Err(TaskError::Broken(_)) if self.plan.trouble.post_panics > 0 => None,
+            Err(TaskError::NoMemory(_)) if self.plan.trouble.no_memory > 0 => None,
             Err(error) => Some(format!("there is no reason for that: {error}")),
+        }
+    }
+
+    fn judge_limit(&self, late: &TimedOut) -> Option<String> {
+        let limit = match late.kind {
+            TimeLimit::Timeout => self.entry.limits.timeout,
+            TimeLimit::Deadline => self.entry.limits.deadline,
+        };
+        if limit != Some(late.limit) {
+            return Some("it has another limit".to_owned());
+        }
+        let Some(pid) = late.pid else {
+            let begun = self.item.begun > 0 && !self.item.tainted;
+            let early = late.kind == TimeLimit::Timeout;
+            return (begun || early).then(|| "its time did not pass while it waited".to_owned());
+        };
+        let died = self.item.by.and_then(|link| self.book.times_of_death.get(&link).copied());
+        let ran = died.map(|died| died.saturating_sub(self.item.begun_at));
+        if late.kind == TimeLimit::Timeout && ran.is_none_or(|ran| ran < late.limit) && !self.item.tainted {
+            return Some(format!("it ran for {ran:?}"));
+        }
+        self.judge_stop(pid, late.cause)
+    }
+
+    /// The worker was ended for it.
+    fn judge_stop(&self, pid: u32, cause: Option<pool_ipc::ExitCause>) -> Option<String> {
+        match cause {
+            _ if self.item.tainted => None,
+            Some(cause) => self.judge_death(pid, cause, false),
+            None => Some("its worker is not said to have ended".to_owned()),
         }
     }
 

@@ -24,6 +24,7 @@ pub(super) struct Worker {
     stage: Stage,
     /// The item that it has claimed.
     task: Option<(u64, u32)>,
+    pub(super) begun_at: Duration,
     /// The task stands still until it is let go.
     pub(super) held: bool,
     /// Until then it is busy, or not scheduled.
@@ -49,7 +50,8 @@ impl Worker {
     pub(super) fn new(id: LinkId, pid: u32, near: Arc<Near>, far: Far) -> Self {
         let (stage, said, zero) = (Stage::Booting, VecDeque::new(), Duration::ZERO);
         let (task, held, exit) = (None, false, None);
-        Self { id, pid, near, far, stage, task, held, busy_until: zero, bell_due: zero, said, exit }
+        let (busy_until, bell_due, begun_at) = (zero, zero, zero);
+        Self { id, pid, near, far, stage, task, begun_at, held, busy_until, bell_due, said, exit }
     }
 
     /// Whether it has a step to make.
@@ -98,7 +100,9 @@ impl Worker {
         log::trace!("{:?} ends: {cause} with {:?}", self.id, self.task);
         self.stage = Stage::Gone;
         book.deaths.insert(self.id, (self.pid, cause));
-        self.exit = Some((cause, now + Duration::from_micros(random.pick(&[0, 0, 10, 500]))));
+        let seen = now + Duration::from_micros(random.pick(&[0, 0, 10, 500]));
+        book.times_of_death.insert(self.id, seen);
+        self.exit = Some((cause, seen));
     }
 }
 
@@ -183,7 +187,8 @@ impl Worker {
             return state.book.violation(format!("{:?} got a request that nobody made: {bytes:?}", self.id));
         };
         log::trace!("{:?} begins item {item} of task {task}", self.id);
-        state.book.begin(task, item, self.id);
+        state.book.begin(task, item, self.id, state.now);
+        self.begun_at = state.now;
         self.task = Some((task, item));
         self.held = state.book.entries.get(&task).is_some_and(|entry| entry.held);
         if state.happens(trouble.dies_after_claim) {

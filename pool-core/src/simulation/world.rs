@@ -55,6 +55,10 @@ pub(super) struct State {
 pub(super) struct Agents {
     pub(super) feeder: bool,
     pub(super) callback: bool,
+    /// The feeder panicked and is no more.
+    pub(super) deserted: bool,
+    /// How many of those hold the lock of a future: callers would want it.
+    pub(super) locked: u32,
     /// How many stand around the one that acts, waiting for it to come back.
     pub(super) depth: u32,
 }
@@ -95,6 +99,11 @@ impl World {
     /// The virtual time, as the pool is told it.
     pub(super) fn now(&self) -> Instant {
         self.start + self.state().now
+    }
+
+    /// A moment, as the pool is told it.
+    pub(super) fn at(&self, moment: Duration) -> Instant {
+        self.start + moment
     }
 
     /// How far an instant is from the beginning.
@@ -162,11 +171,26 @@ impl State {
         !self.calm && self.random.one_in(rate)
     }
 
+    /// Whether a bug of this rate shows now. It does once.
+    pub(super) fn panics(&mut self, rate: u64) -> bool {
+        let panics = !self.book.panicked && self.happens(rate);
+        self.book.panicked |= panics;
+        panics
+    }
+
     /// A worker is killed by the pool, or by somebody else.
     pub(super) fn kill(&mut self, link: LinkId) {
+        self.signal(link, 9);
+    }
+
+    /// A worker gets a signal. It may have turned a deaf ear to any but one.
+    pub(super) fn signal(&mut self, link: LinkId, signal: i32) {
+        if signal != 9 && self.random.one_in(2) {
+            return;
+        }
         let now = self.now;
         if let Some(worker) = self.workers.get_mut(&link) {
-            worker.die(pool_ipc::ExitCause::Signal(9), now, &mut self.random, &mut self.book);
+            worker.die(pool_ipc::ExitCause::Signal(signal), now, &mut self.random, &mut self.book);
         }
     }
 

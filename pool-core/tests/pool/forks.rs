@@ -32,10 +32,7 @@ impl Fork {
     /// Forks while all other threads sleep, as a process must whose fork goes on with more than an exec: what a thread has
     /// locked in that moment stays locked in the fork.
     fn start_at_rest(body: impl FnOnce()) -> Self {
-        until("all other threads to sleep", || {
-            let busy = crate::holdings::busy_threads();
-            when(busy.is_empty(), busy)
-        });
+        crate::holdings::await_rest();
         Self::start(body)
     }
 

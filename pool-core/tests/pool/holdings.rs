@@ -77,8 +77,16 @@ fn threads() -> Vec<String> {
     names
 }
 
+/// Waits until all other threads of this process sleep.
+pub(crate) fn await_rest() {
+    until("all other threads to sleep", || {
+        let busy = busy_threads();
+        when(busy.is_empty(), busy)
+    });
+}
+
 /// The threads of this process that do not sleep, but for the calling one: of each the name and the state.
-pub(crate) fn busy_threads() -> Vec<String> {
+fn busy_threads() -> Vec<String> {
     let own = rustix::thread::gettid().as_raw_nonzero().get().to_string();
     let entries = fs::read_dir("/proc/self/task").unwrap().flatten();
     let others = entries.filter(|entry| entry.file_name().to_str() != Some(&own));

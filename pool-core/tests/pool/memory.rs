@@ -60,8 +60,10 @@ impl From<Vec<Bytes>> for Large {
     }
 }
 
-/// Lets the calling process have so many mebibytes of addresses more than it has.
+/// Lets the calling process have so many mebibytes of addresses more than it has, once its threads are all up: one that
+/// finds no memory while it starts ends the process, which is std's doing.
 fn allow_further(mebibytes: usize) {
+    crate::holdings::await_rest();
     let pages: usize = std::fs::read_to_string("/proc/self/statm").unwrap().split(' ').next().unwrap().parse().unwrap();
     let current = (pages * rustix::param::page_size() + mebibytes * MIB).try_into().unwrap();
     setrlimit(Resource::As, Rlimit { current: Some(current), maximum: getrlimit(Resource::As).maximum }).unwrap();

@@ -265,7 +265,7 @@ pub(super) const ENTRIES: &[Entry] = &[
     absent(B, 15, "a time limit counts from the start of execution", LIMITS),
     absent(B, 16, "cancel of a running task, worker replaced", LIMITS),
     absent(B, 17, "shutdown with a deadline", LIMITS),
-    absent(B, 18, "a panic in manager or feeder resolves every future", HARDENING),
+    proved(B, 18, "a panic in manager or feeder resolves every future"),
     proved(B, 19, "100 000 queued tasks with 256 fds; 64 MiB to a busy pool"),
     proved(B, 20, "futures joined in any order, from any thread"),
     absent(B, 21, "a worker stopped in mid-result harms nobody else", LIMITS),

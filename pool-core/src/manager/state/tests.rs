@@ -38,7 +38,7 @@ impl Desk {
 
     fn step_with_room(&mut self, event: Event, waiting: usize, outstanding: usize, room: usize) -> Vec<Action> {
         let mut actions = Vec::new();
-        self.state.step(event, View { now: self.now, waiting, outstanding, room }, &mut actions);
+        self.state.step(event, View { now: self.now, waiting, outstanding, room, delayed: 0 }, &mut actions);
         actions
     }
 
@@ -276,4 +276,32 @@ fn worker_that_runs_dry_steals_while_others_hold_frames() {
     desk.step(Event::Fed(OTHER), 0, 1);
     assert_eq!(desk.step(Event::Progress { link: LINK, count: 1 }, 0, 0), [Action::Steal { thief: LINK }]);
     assert_eq!(desk.step(Event::Stolen { thief: LINK, frames: 0 }, 0, 0), [Action::Offer(LINK)]);
+}
+
+#[test]
+fn worker_that_gives_back_all_that_a_caller_posted_is_employed_again() {
+    let mut desk = Desk::with_idle_worker();
+    let fed = [Action::Feed { link: LINK, frames: 1 }];
+    assert_eq!(desk.step(Event::Progress { link: LINK, count: 0 }, 1, 0), fed);
+}
+
+#[test]
+fn pool_that_has_workers_tries_for_another_now_and_then_until_one_comes_up() {
+    let mut desk = Desk::with_idle_worker();
+    desk.step(Event::Withdrawn(LINK), 9, 0);
+    desk.step(Event::Fed(LINK), 8, 1);
+    let mut actions = desk.step(Event::Submitted, 8, 0);
+    for link in 1..9 {
+        assert_eq!(actions, [Action::Start(LinkId(link))]);
+        desk.step(Event::Started(LinkId(link)), 8, 0);
+        desk.step(Event::Fed(LinkId(link)), 7, 1);
+        actions = desk.step(exited(LinkId(link)), 8, 0);
+        if link >= 3 {
+            assert_eq!(actions, [], "not at once");
+            assert_eq!(desk.step(Event::Submitted, 8, 0), []);
+            desk.now += RETRY;
+            actions = desk.step(Event::Submitted, 8, 0);
+        }
+    }
+    assert!(desk.state.broken().is_none());
 }

@@ -1,0 +1,84 @@
+//! Frames that wait for their next attempt.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use pool_ipc::{Frame, Owner};
+
+use crate::error::TaskError;
+use crate::future::{Encoded, Judged};
+use crate::manager::Manager;
+use crate::manager::event::Event;
+use crate::manager::work::Work;
+
+/// Frames of one item each, by the time at which they are to be posted again.
+#[derive(Default)]
+pub(crate) struct Delayed {
+    by_time: BTreeMap<(Instant, u64), Frame>,
+    count: u64,
+}
+
+impl Delayed {
+    pub(crate) fn next(&self) -> Option<Instant> {
+        self.by_time.first_key_value().map(|(&(at, _), _)| at)
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.by_time.len()
+    }
+
+    fn add(&mut self, at: Instant, frame: Frame) {
+        self.count += 1;
+        self.by_time.insert((at, self.count), frame);
+    }
+
+    fn take_due(&mut self, now: Instant) -> Vec<Frame> {
+        let due = |delayed: &Self| delayed.next().is_some_and(|at| at <= now);
+        std::iter::from_fn(|| if due(self) { self.by_time.pop_first() } else { None }).map(|(_, frame)| frame).collect()
+    }
+
+    /// Drops those whose items have an outcome. Whether there were any.
+    fn purge(&mut self) -> bool {
+        let before = self.by_time.len();
+        self.by_time.retain(|_, frame| !Work::of(&frame.owner).has(frame.window.start));
+        self.by_time.len() < before
+    }
+
+    pub(crate) fn take_all(&mut self) -> Vec<Frame> {
+        std::mem::take(&mut self.by_time).into_values().collect()
+    }
+}
+
+impl Manager {
+    /// Brings an outcome to its future, or has the item run again.
+    pub(super) fn conclude(&mut self, owner: Owner, item: u32, outcome: Result<Encoded, TaskError>, now: Instant) {
+        let work = Work::of(&owner);
+        let judged = if self.takes_retries() { work.judge(item, outcome) } else { Judged::Final(outcome) };
+        match judged {
+            Judged::Final(outcome) => self.callbacks.extend(work.complete(item, outcome)),
+            Judged::Again { payload, terms, pause } => {
+                let window = item..item + 1;
+                work.unpost(&window);
+                let frame = Frame { owner, payload, window, terms: Some(terms) };
+                // A pause beyond the clock is one without end.
+                let at = now.checked_add(pause).unwrap_or(now + Duration::from_secs(u64::from(u32::MAX)));
+                self.delayed.add(at, frame);
+            }
+        }
+    }
+
+    /// Something that waits here may have been cancelled, and a pool that drains may have waited for nothing else.
+    pub(super) fn forget_withdrawn(&mut self, now: Instant) {
+        if self.delayed.purge() {
+            self.decide(Event::Submitted, now);
+        }
+    }
+
+    /// Gives those back whose pause is over.
+    pub(super) fn resume(&mut self, now: Instant) {
+        let due = self.delayed.take_due(now);
+        if !due.is_empty() {
+            self.pool.backlog.give_back(due);
+        }
+    }
+}
