@@ -86,8 +86,8 @@ pub mod simulation;
 
 pub use bytes::Bytes;
 pub use error::{
-    Broken, CodecError, Coded, Exhausted, Killed, NoMemory, NotFound, Panic, PoolError, RemoteError, StartFailure,
-    SubmitError, TaskError, TimeLimit, TimedOut, WaitTimedOut, WorkerDied,
+    Broken, CodecError, Coded, Exhausted, Killed, Loss, LossTime, NoMemory, NotFound, Panic, PoolError, RemoteError,
+    StartFailure, SubmitError, TaskError, TimeLimit, TimedOut, WaitTimedOut, WorkerDied,
 };
 pub use executor::{BatchOptions, Builder, Handle, Inputs, Map, ProcessPoolExecutor, Shutdown, TaskOptions};
 pub use future::{

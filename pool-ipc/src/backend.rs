@@ -120,6 +120,11 @@ pub trait Link: fmt::Debug + Send + Sync {
         0
     }
 
+    /// How many further items it takes, ever, as long as none is recalled.
+    fn room(&self) -> usize {
+        usize::MAX
+    }
+
     /// Whether the worker has begun this item and has not published its outcome yet.
     fn is_running(&self, ticket: Ticket, item: u32) -> bool;
 

@@ -36,6 +36,14 @@ impl Frame {
         Self { owner, payload: payload.into(), window: 0..items, terms: None }
     }
 
+    /// Keeps the first `items` and gives the others away, as a frame of their own with the same bytes.
+    pub fn split_off(&mut self, items: u32) -> Self {
+        let end = self.window.start.saturating_add(items).min(self.window.end);
+        let window = end..self.window.end;
+        self.window.end = end;
+        Self { owner: Owner::clone(&self.owner), payload: self.payload.share(), window, terms: self.terms.clone() }
+    }
+
     /// How many items are to run.
     pub fn items(&self) -> u32 {
         self.window.end.saturating_sub(self.window.start)
@@ -160,4 +168,18 @@ pub struct Lost {
     pub blamed: Option<u32>,
     /// The items that nobody had begun, ready to be posted to another link.
     pub rest: Option<Frame>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_frame_is_split_into_two_that_share_its_bytes() {
+        let mut frame = Frame::new(Arc::new(()), vec![1, 2], 5);
+        let rest = frame.split_off(2);
+        assert_eq!((frame.window.clone(), rest.window.clone()), (0..2, 2..5));
+        assert_eq!(frame.payload.as_slice(), rest.payload.as_slice());
+        assert_eq!((frame.split_off(9).items(), frame.items()), (0, 2));
+    }
 }

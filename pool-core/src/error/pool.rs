@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use pool_ipc::{ExitCause, OpenError, StartError};
 
-use crate::error::{CodecError, NoMemory, RemoteError};
+use crate::error::loss::write_losses;
+use crate::error::{CodecError, Loss, NoMemory, RemoteError};
 
 /// Why a pool can run nothing any more.
 #[derive(Clone, Debug)]
@@ -15,6 +16,13 @@ use crate::error::{CodecError, NoMemory, RemoteError};
 pub enum Broken {
     /// No worker could be started, and none was left.
     Start(Arc<StartFailure>),
+    /// Workers were lost again and again, without one finished task between and without a task to blame.
+    Restarts {
+        /// Which, oldest first. Of several that ended side by side, one.
+        losses: Arc<[Loss]>,
+        /// The time within which they were too many.
+        within: Duration,
+    },
     /// The initializer failed in a worker.
     Initializer {
         /// The worker process.
@@ -35,6 +43,7 @@ impl fmt::Display for Broken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Start(failure) => write!(f, "the pool is broken: a worker could not be started: {failure}"),
+            Self::Restarts { losses, within } => write_losses(f, losses, *within),
             Self::Initializer { pid, error } => {
                 write!(f, "the pool is broken: the initializer failed in worker {pid}: {error}")
             }
@@ -50,7 +59,7 @@ impl Error for Broken {
         match self {
             Self::Start(failure) => Some(&**failure),
             Self::Initializer { error, .. } => Some(error),
-            Self::Internal { .. } => None,
+            Self::Restarts { .. } | Self::Internal { .. } => None,
         }
     }
 }
@@ -176,6 +185,13 @@ impl Error for SubmitError {
 pub enum PoolError {
     /// `max_workers` was 0.
     ZeroWorkers,
+    /// Another option makes no sense: its name and what is allowed.
+    Option {
+        /// Which.
+        name: &'static str,
+        /// What is allowed.
+        allowed: &'static str,
+    },
     /// The backend could not be opened.
     Backend(OpenError),
     /// A thread could not be started.
@@ -193,6 +209,7 @@ impl fmt::Display for PoolError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::ZeroWorkers => f.write_str("max_workers must be at least 1"),
+            Self::Option { name, allowed } => write!(f, "{name} must be {allowed}"),
             Self::Backend(error) => write!(f, "the backend could not be opened: {error}"),
             Self::Thread { name, source } => write!(f, "thread {name} could not be started: {source}"),
             Self::Initializer(codec) => write!(f, "the initializer cannot be sent: {codec}"),
@@ -203,7 +220,7 @@ impl fmt::Display for PoolError {
 impl Error for PoolError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
-            Self::ZeroWorkers => None,
+            Self::ZeroWorkers | Self::Option { .. } => None,
             Self::Backend(error) => Some(error),
             Self::Thread { source, .. } => Some(source),
             Self::Initializer(codec) => Some(&**codec),

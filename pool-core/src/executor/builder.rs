@@ -10,8 +10,9 @@ use parking_lot::Mutex;
 use pool_ipc::{Abilities, Backend, HELLO_TIMEOUT, SharedMemory, StartOrder, WorkerCommand};
 
 use crate::error::{CodecError, Coded, PoolError};
+use crate::executor::staff::StaffOptions;
 use crate::executor::{ProcessPoolExecutor, exit_guard};
-use crate::manager::{Limits, Pool, Recruiter, Threads, TimeLimits};
+use crate::manager::{Limits, Pool, Recruiter, Strength, Threads, TimeLimits};
 use crate::task::{self, Arguments, EncodeFailure, Initializer};
 use crate::wire::{Boot, encode_single};
 
@@ -34,6 +35,7 @@ pub struct Builder {
     command: WorkerCommand,
     name: Option<String>,
     hello: Duration,
+    pub(super) staff: StaffOptions,
     limits: TimeLimits,
     stop_grace: Duration,
 }
@@ -50,6 +52,7 @@ impl Builder {
             command: WorkerCommand::default(),
             name: None,
             hello: HELLO_TIMEOUT,
+            staff: StaffOptions::default(),
             limits: TimeLimits::default(),
             stop_grace: STOP_GRACE,
         }
@@ -153,13 +156,13 @@ impl Builder {
         self
     }
 
-    /// Makes the pool and its two threads. No worker is started yet.
+    /// Makes the pool and its two threads. No worker is started yet, but for those of [`min_workers`](Self::min_workers).
     ///
     /// In a worker that was started for another pool and never called [`init`](crate::init), this does not return: it
     /// says what to do about that on stderr and exits with code 3, lest every worker start workers.
     ///
     /// # Errors
-    /// `max_workers` is 0, the initializer's arguments cannot be encoded, or the system refused a thread or a descriptor.
+    /// An option makes no sense, the initializer's arguments cannot be encoded, or the system refused a thread or a descriptor.
     pub fn build(self) -> Result<ProcessPoolExecutor, PoolError> {
         crate::init::keep_hook();
         crate::init::refuse_in_worker();
@@ -168,17 +171,21 @@ impl Builder {
             Some(max_workers) => max_workers,
             None => std::thread::available_parallelism().map_or(1, usize::from),
         };
+        let (staffing, max_tasks) = self.staff.check(max_workers)?;
         let initializer = self.initializer.transpose().map_err(PoolError::Initializer)?;
         let hub = self.backend.open().map_err(PoolError::Backend)?;
         let Abilities { frames_a_link, processes, .. } = self.backend.abilities();
         let recruiter = recruiter(self.command, self.name, initializer);
-        let pool = Arc::new(Pool::new(hub, recruiter, self.limits));
+        let pool = Arc::new(Pool::new(hub, recruiter, self.limits, Strength { max_workers, max_tasks }));
         let stop_grace = self.stop_grace;
-        let limits = Limits { max_workers, frames_a_link, hello: self.hello, stop_grace, processes };
+        let limits = Limits { max_workers, frames_a_link, hello: self.hello, stop_grace, processes, staffing };
         let threads = Threads::start(&pool, limits);
         let threads = threads.map_err(|(name, source)| PoolError::Thread { name: name.to_owned(), source })?;
         exit_guard::watch(&pool);
-        Ok(ProcessPoolExecutor { pool, max_workers, threads: Mutex::new(Some(threads)) })
+        if staffing.min_workers > 0 {
+            pool.resize(max_workers);
+        }
+        Ok(ProcessPoolExecutor { pool, threads: Mutex::new(Some(threads)) })
     }
 }
 

@@ -8,6 +8,7 @@ mod exit_guard;
 mod map;
 mod options;
 mod shutdown;
+mod staff;
 mod submit;
 
 use std::fmt;
@@ -59,7 +60,6 @@ const PANIC_GRACE: Duration = Duration::from_secs(2);
 /// 256 KiB have shared memory of their own.
 pub struct ProcessPoolExecutor {
     pool: Arc<Pool>,
-    max_workers: usize,
     /// Taken by whoever joins them.
     threads: Mutex<Option<Threads>>,
 }
@@ -117,17 +117,17 @@ impl ProcessPoolExecutor {
 
     /// Options for one map: `pool.batch().chunksize(3).map(f, inputs)`.
     pub fn batch(&self) -> BatchOptions<'_> {
-        BatchOptions::new(&self.pool, self.max_workers)
+        BatchOptions::new(&self.pool)
     }
 
     /// A handle that can submit and does not keep the pool alive: for callbacks.
     pub fn handle(&self) -> Handle {
-        Handle { pool: Arc::downgrade(&self.pool), max_workers: self.max_workers }
+        Handle { pool: Arc::downgrade(&self.pool) }
     }
 
     /// The most workers that there will be at a time.
     pub fn max_workers(&self) -> usize {
-        self.max_workers
+        self.pool.max_workers()
     }
 
     /// The pids of the workers that are alive, in no order. Where workers are threads it is this process's, once each.
@@ -191,7 +191,7 @@ impl Drop for ProcessPoolExecutor {
 impl fmt::Debug for ProcessPoolExecutor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ProcessPoolExecutor")
-            .field("max_workers", &self.max_workers)
+            .field("max_workers", &self.max_workers())
             .field("pool", &self.pool)
             .finish_non_exhaustive()
     }
@@ -213,7 +213,6 @@ impl fmt::Debug for ProcessPoolExecutor {
 #[derive(Clone, Debug)]
 pub struct Handle {
     pool: Weak<Pool>,
-    max_workers: usize,
 }
 
 impl Handle {
@@ -242,6 +241,6 @@ impl Handle {
         F: Task<I::Args>,
     {
         let pool = self.pool.upgrade().ok_or(SubmitError::Gone)?;
-        BatchOptions::new(&pool, self.max_workers).map(task, inputs)
+        BatchOptions::new(&pool).map(task, inputs)
     }
 }

@@ -100,7 +100,8 @@ pub struct BatchOptions<'p> {
 }
 
 impl<'p> BatchOptions<'p> {
-    pub(super) fn new(pool: &'p Arc<Pool>, max_workers: usize) -> Self {
+    pub(super) fn new(pool: &'p Arc<Pool>) -> Self {
+        let max_workers = pool.max_workers();
         let limits = TimeLimits::default();
         let plan = Plan {
             pool,

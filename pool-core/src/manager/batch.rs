@@ -43,6 +43,8 @@ struct State {
     pending: u32,
     /// Where its frames are or were. Windows do not overlap.
     away: Vec<Away>,
+    /// So many of them are kept before those are let go that are over, lest links that ended live on here.
+    most_away: usize,
     /// What becomes of all that nobody has begun, once that was said.
     ended: Option<TaskError>,
 }
@@ -62,10 +64,25 @@ pub(crate) enum NotYet {
     Forked,
 }
 
+/// How many frames a batch may know that are over.
+const FEW: usize = 16;
+
+impl State {
+    fn note(&mut self, away: Away) {
+        if self.away.len() >= self.most_away {
+            let Self { outcomes, away, .. } = self;
+            let is_pending = |item: u32| matches!(outcomes[item as usize], Item::Pending);
+            away.retain(|away| away.window.clone().any(is_pending));
+            self.most_away = 2 * self.away.len() + FEW;
+        }
+        self.away.push(away);
+    }
+}
+
 impl Batch {
     pub(crate) fn new(task: &'static str, desk: Weak<dyn Desk>, retry: Option<Box<Retry>>, items: u32) -> Arc<Self> {
         let outcomes = std::iter::repeat_with(|| Item::Pending).take(items as usize).collect();
-        let state = State { outcomes, pending: items, away: Vec::new(), ended: None };
+        let state = State { outcomes, pending: items, away: Vec::new(), most_away: FEW, ended: None };
         Arc::new(Self { task, desk, retry, state: Mutex::new(state), resolved: Condvar::new() })
     }
 
@@ -92,7 +109,7 @@ impl Batch {
         }
         match post() {
             Ok((link, ticket)) => {
-                state.away.push(Away { link, ticket, window });
+                state.note(Away { link, ticket, window });
                 Posting::Posted
             }
             Err(refused) => Posting::Refused(refused),

@@ -27,6 +27,10 @@ pub(crate) enum Event {
     Recalled(LinkId),
     /// A link that was offered is not any more, and nothing was posted.
     Withdrawn(LinkId),
+    /// A link that was to be withdrawn has been taken by a caller.
+    Taken(LinkId),
+    /// So many workers are allowed from now on.
+    Resized(usize),
     /// This many frames were taken from others for this worker.
     Stolen { thief: LinkId, frames: usize },
     /// A frame with a time limit was posted to this link.
@@ -37,8 +41,8 @@ pub(crate) enum Event {
     Condemned(LinkId),
     /// Nothing begins at this link any more. Whether what is to be stopped still runs.
     Cornered { link: LinkId, holds: bool },
-    /// A worker is gone.
-    Ended { link: LinkId, pid: u32, cause: ExitCause },
+    /// A worker is gone, and a task is `blamed` for that, or none.
+    Ended { link: LinkId, pid: u32, cause: ExitCause, blamed: bool },
     /// No further submits; what is queued is still run.
     ShutDown,
     /// A deadline passed.
@@ -54,6 +58,7 @@ impl Event {
             | Self::Fed(link)
             | Self::Recalled(link)
             | Self::Withdrawn(link)
+            | Self::Taken(link)
             | Self::Stolen { thief: link, .. } => Some(link),
             _ => None,
         }
@@ -77,6 +82,8 @@ pub(crate) struct View {
     pub(crate) waiting: usize,
     /// How many frames the link that the event is about holds.
     pub(crate) outstanding: usize,
+    /// How many further items that link may be given.
+    pub(crate) room: usize,
     /// How many frames wait for the time of their next attempt.
     pub(crate) delayed: usize,
 }
@@ -90,6 +97,8 @@ pub(crate) enum Action {
     Feed { link: LinkId, frames: usize },
     /// Callers may post to it.
     Offer(LinkId),
+    /// Callers may no longer post to it, and report whether one already has.
+    Withdraw(LinkId),
     /// Take frames from busy links for this one, and report how many.
     Steal { thief: LinkId },
     /// Take back to the backlog what waits at this link.

@@ -43,7 +43,12 @@ fn start(pool: &Pool, id: LinkId) {
 fn feed(pool: &Pool, link: &Arc<dyn Link>, frames: usize) {
     let mut limited = false;
     for left in (0..frames).rev() {
-        let Some(frame) = pool.backlog.pop() else { break };
+        let Some(mut frame) = pool.backlog.pop() else { break };
+        let room = u32::try_from(link.room()).unwrap_or(u32::MAX);
+        if 0 < room && room < frame.items() {
+            // It may not run them all. The rest is for another one.
+            pool.backlog.give_back(vec![frame.split_off(room)]);
+        }
         limited |= has_timeout(&frame);
         let (work, window) = (Work::of(&frame.owner), frame.window.clone());
         let posting = catch_unwind(AssertUnwindSafe(|| work.post(frame, link)));

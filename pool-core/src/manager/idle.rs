@@ -59,6 +59,13 @@ impl Idle {
         Some(link)
     }
 
+    /// The manager takes this link back. False: a caller has it, or nobody.
+    pub(crate) fn withdraw_one(&self, id: LinkId) -> bool {
+        let mut state = self.state.lock();
+        state.free.retain(|link| link.id() != id);
+        state.names.remove(&id)
+    }
+
     /// The link has ended.
     pub(crate) fn forget(&self, id: LinkId) {
         let mut state = self.state.lock();

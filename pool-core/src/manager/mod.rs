@@ -13,6 +13,7 @@ pub(crate) mod feeder;
 mod idle;
 mod orders;
 mod pool;
+mod quota;
 mod sentence;
 #[cfg(feature = "simulation")]
 mod simulated;
@@ -26,17 +27,17 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Instant;
 
-use pool_ipc::{ExitCause, Frame, Link, LinkEvent, LinkId, Lost, Outcome, Owner, Share};
+use pool_ipc::{Frame, Link, LinkEvent, LinkId, Lost, Outcome, Owner, Share};
 
 pub(crate) use self::batch::{Batch, NotYet};
 use self::delayed::Delayed;
 use self::event::{Action, Event, View};
 use self::orders::{Mind, Order};
 use self::pool::Inbox;
-pub(crate) use self::pool::{Demand, Pool, Recruiter};
+pub(crate) use self::pool::{Demand, Pool, Recruiter, Strength};
 use self::sentence::Sentence;
-pub(crate) use self::state::Limits;
 use self::state::State;
+pub(crate) use self::state::{Limits, RestartLimit, Staffing};
 use self::stopping::Stops;
 pub(crate) use self::threads::Threads;
 pub(crate) use self::time_limits::{TimeLimits, watch_deadline};
@@ -219,6 +220,7 @@ impl Manager {
                 }
                 LinkEvent::Said { link, bytes } => self.greet(link, &bytes, now),
                 LinkEvent::Ended { link, pid, cause, corrupt, lost } => {
+                    let blamed = lost.iter().any(|lost| lost.blamed.is_some());
                     let sentence = self.sentences.remove(&link);
                     self.mourn(lost, |owner, item| {
                         let task = Work::of(owner).task();
@@ -227,7 +229,7 @@ impl Manager {
                             None => TaskError::WorkerDied(Arc::new(WorkerDied::new(task, pid, cause, corrupt.clone()))),
                         }
                     });
-                    self.bury(link, pid, cause, now);
+                    self.bury(Event::Ended { link, pid, cause, blamed }, link, now);
                 }
             }
         }
@@ -273,9 +275,9 @@ impl Manager {
         self.take_back(rests);
     }
 
-    fn bury(&mut self, link: LinkId, pid: u32, cause: ExitCause, now: Instant) {
+    fn bury(&mut self, ended: Event, link: LinkId, now: Instant) {
         self.pool.discharge(link);
-        self.decide(Event::Ended { link, pid, cause }, now);
+        self.decide(ended, now);
     }
 
     fn take_back(&mut self, frames: Vec<Frame>) {
@@ -309,10 +311,11 @@ impl Manager {
         let mut events = VecDeque::from([event]);
         let mut actions = Vec::new();
         while let Some(event) = events.pop_front() {
-            let outstanding = event.link().and_then(|id| self.pool.link(id)).map_or(0, |link| link.outstanding());
+            let link = event.link().and_then(|id| self.pool.link(id));
+            let (outstanding, room) = link.map_or((0, usize::MAX), |link| (link.outstanding(), link.room()));
             // What is doomed waits for no worker.
             let waiting = if self.doom.is_some() { 0 } else { self.pool.backlog.waiting() };
-            let view = View { now, waiting, outstanding, delayed: self.delayed.len() };
+            let view = View { now, waiting, outstanding, room, delayed: self.delayed.len() };
             log::trace!("{event:?}, {} waiting, {outstanding} outstanding", view.waiting);
             self.state.step(event, view, &mut actions);
             for action in actions.drain(..) {
@@ -334,6 +337,10 @@ impl Manager {
                 answers.push_back(Event::Recalled(id));
             }
             Action::Offer(id) => self.with_link(id, |link| self.pool.idle.offer(Arc::clone(link))),
+            Action::Withdraw(id) => {
+                let is_idle = self.pool.idle.withdraw_one(id);
+                answers.push_back(if is_idle { Event::Withdrawn(id) } else { Event::Taken(id) });
+            }
             Action::Close(id) => self.with_link(id, |link| link.close()),
             Action::Look(id) => self.look(id, now, answers),
             Action::Corner(id) => self.corner(id, answers),

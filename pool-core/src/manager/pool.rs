@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::thread::ThreadId;
 use std::time::{Duration, Instant};
@@ -21,7 +21,9 @@ use crate::manager::backlog::Backlog;
 use crate::manager::event::Event;
 use crate::manager::idle::Idle;
 use crate::manager::orders::Orders;
+use crate::manager::quota::Quota;
 use crate::manager::sentence::Why;
+use crate::manager::state::allowance;
 use crate::manager::stopping::Stop;
 use crate::manager::time_limits::TimeLimits;
 use crate::manager::work::Work;
@@ -30,12 +32,23 @@ use crate::sync::{Wakeup, plain};
 /// Makes the order for the next worker.
 pub(crate) type Recruiter = Box<dyn Fn() -> StartOrder + Send + Sync>;
 
+/// How many workers there may be, and how many items each of them runs.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Strength {
+    pub(crate) max_workers: usize,
+    pub(crate) max_tasks: Option<u32>,
+}
+
 /// A pool, but for its threads.
 pub(crate) struct Pool {
     pub(crate) hub: Arc<dyn Hub>,
     pub(crate) backlog: Backlog,
     pub(crate) orders: Orders<Manager>,
     recruiter: Recruiter,
+    /// How many items a worker runs in its life.
+    max_tasks: Option<u32>,
+    /// How many may run at a time.
+    max_workers: AtomicUsize,
     /// What a submit does not say itself.
     time_limits: TimeLimits,
     pub(crate) idle: Idle,
@@ -89,12 +102,15 @@ const FINISHED: u8 = 3;
 const GONE: u8 = 4;
 
 impl Pool {
-    pub(crate) fn new(hub: Arc<dyn Hub>, recruiter: Recruiter, time_limits: TimeLimits) -> Self {
+    pub(crate) fn new(hub: Arc<dyn Hub>, recruiter: Recruiter, time_limits: TimeLimits, strength: Strength) -> Self {
+        let Strength { max_workers, max_tasks } = strength;
         Self {
             hub,
             backlog: Backlog::default(),
             orders: Orders::default(),
             recruiter,
+            max_tasks,
+            max_workers: AtomicUsize::new(max_workers),
             time_limits,
             idle: Idle::default(),
             links: Mutex::default(),
@@ -185,9 +201,30 @@ impl Pool {
         }
     }
 
+    /// How many workers may run tasks at a time.
+    pub(crate) fn max_workers(&self) -> usize {
+        self.max_workers.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn resize(&self, max_workers: usize) {
+        if self.is_foreign() {
+            return;
+        }
+        // Told under the lock, so that the last one who says is the last one heard.
+        let mut inbox = self.inbox.lock();
+        self.max_workers.store(max_workers, Ordering::Relaxed);
+        inbox.events.push(Event::Resized(max_workers));
+        drop(inbox);
+        self.wake();
+    }
+
     /// Starts a worker.
     pub(crate) fn recruit(&self, id: LinkId) -> Result<Arc<dyn Link>, StartError> {
-        self.hub.start(id, &(self.recruiter)())
+        let link = self.hub.start(id, &(self.recruiter)())?;
+        Ok(match self.max_tasks {
+            None => link,
+            Some(limit) => Arc::new(Quota::new(link, allowance(limit, id))),
+        })
     }
 
     pub(crate) fn enlist(&self, link: Arc<dyn Link>) {

@@ -8,18 +8,25 @@
 //!    a task that turns out long is taken back.
 //! 4. Who never said hello is counted, and after a few of those in a row without any worker the pool is broken, instead of
 //!    starting processes for ever.
+//! 5. How many workers there are, and when one makes room for another, is said in [`staff`].
 
+mod breaker;
 mod ladder;
+mod staff;
 mod worker;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use pool_ipc::{ExitCause, LinkId};
+use pool_ipc::LinkId;
 
+use self::breaker::Breaker;
+pub(crate) use self::breaker::RestartLimit;
+use self::staff::Staff;
+pub(crate) use self::staff::{Staffing, allowance};
 use self::worker::{Stage, Worker};
-use crate::error::{Broken, StartFailure};
+use crate::error::{Broken, Loss, LossTime, StartFailure};
 use crate::manager::event::{Action, Event, View};
 
 /// How long a frame may wait behind another one at a worker before it is taken back.
@@ -28,15 +35,6 @@ const PATIENCE: Duration = Duration::from_millis(5);
 /// How long after the system refused to start a worker, or after the last of several that did not come up, another one is
 /// tried, while other workers are there.
 const RETRY: Duration = Duration::from_millis(100);
-
-/// How much may go wrong with workers that have not said hello, in a row and where no other worker is there: three that
-/// end by themselves, one that does not answer in time, or many that somebody kills, which says little about the next.
-const EARLY_DEATHS: u32 = 21;
-const ENDED_EARLY: u32 = 7;
-const KILLED_EARLY: u32 = 1;
-
-/// The signals by which somebody else ends a worker: SIGKILL and SIGTERM.
-const FOREIGN_SIGNALS: [i32; 2] = [9, 15];
 
 /// What the pool as a whole is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,6 +55,10 @@ enum Timer {
     Retry,
     /// Frames that wait behind another one may have waited long enough.
     Patience,
+    /// The worker is as old as workers may be.
+    Age,
+    /// The worker may have been idle for as long as it may.
+    Idle,
     /// A task may have run for as long as it may.
     Limit,
     /// A worker was asked to end and has had its time.
@@ -71,6 +73,7 @@ pub(crate) struct Limits {
     pub(crate) frames_a_link: usize,
     /// How long a worker may take to say hello.
     pub(crate) hello: Duration,
+    pub(crate) staffing: Staffing,
     /// How long a worker that was asked to end may take to.
     pub(crate) stop_grace: Duration,
     /// Workers are processes, which can be ended.
@@ -86,10 +89,7 @@ pub(crate) struct State {
     /// Workers that the feeder was told to start and has not reported.
     starting: BTreeSet<LinkId>,
     next_link: u64,
-    /// Workers that ended before they said hello, since the last that did.
-    early_deaths: u32,
-    /// Links numbered below this were started before the last death that was counted.
-    counted_below: u64,
+    breaker: Breaker,
     /// How many workers hold frames or are about to.
     loaded: usize,
     /// How many feeds the feeder has not reported, those of workers that ended meanwhile included: it holds frames.
@@ -97,6 +97,7 @@ pub(crate) struct State {
     /// Workers do not start, and no further one is tried before this.
     retry_at: Option<Instant>,
     timers: BTreeSet<(Instant, LinkId, Timer)>,
+    staff: Staff,
     broken: Option<Arc<Broken>>,
 }
 
@@ -108,12 +109,12 @@ impl State {
             workers: BTreeMap::new(),
             starting: BTreeSet::new(),
             next_link: 0,
-            early_deaths: 0,
-            counted_below: 0,
+            breaker: Breaker::new(limits.staffing.restarts),
             loaded: 0,
             feeds: 0,
             retry_at: None,
             timers: BTreeSet::new(),
+            staff: Staff::default(),
             broken: None,
         }
     }
@@ -168,11 +169,20 @@ impl State {
             Event::Clocked { link, due } => self.clocked(link, due, actions),
             Event::Condemned(link) => self.condemned(link, actions),
             Event::Cornered { link, holds } => self.cornered(link, holds, view, actions),
-            Event::Ended { link, pid, cause } => self.ended(link, pid, cause, view, actions),
-            Event::ShutDown if self.phase == Phase::Open => self.phase = Phase::Draining,
+            Event::Ended { link, pid, cause, blamed } => {
+                let loss = Loss { pid, cause, time: LossTime::Idle };
+                self.ended(link, loss, blamed, view, actions);
+            }
+            Event::Taken(link) => self.stays(link),
+            Event::Resized(max_workers) => self.resize(max_workers),
+            Event::ShutDown if self.phase == Phase::Open => {
+                self.phase = Phase::Draining;
+                self.dismiss_reserve(actions);
+            }
             Event::ShutDown => {}
             Event::Tick => self.tick(view, actions),
         }
+        self.settle(view, actions);
         self.finish_if_done(view, actions);
     }
 
@@ -183,6 +193,8 @@ impl State {
             self.timers.insert((deadline, link, Timer::Hello));
         }
         match self.phase {
+            Phase::Draining if self.staff.is_in_reserve(link) => self.close(link, actions),
+            Phase::Open if self.staff.is_in_reserve(link) => {}
             Phase::Open | Phase::Draining if view.waiting > 0 => self.feed(link, 1, view, actions),
             // It is employed, or sent home, when it has said hello.
             _ => {}
@@ -195,6 +207,7 @@ impl State {
             return self.break_down(Broken::Start(Arc::new(failure)), actions);
         }
         log::warn!("a worker could not be started: {failure}");
+        self.is_not_up(link);
         self.retry_later(link, view);
     }
 
@@ -206,13 +219,14 @@ impl State {
     }
 
     fn ready(&mut self, link: LinkId, view: View, actions: &mut Vec<Action>) {
-        self.early_deaths = 0;
+        self.breaker.heard_hello();
         self.load(link, view.outstanding, |worker| {
             worker.greeted = true;
             if worker.stage == Stage::Starting {
                 worker.stage = Stage::Ready;
             }
         });
+        self.has_come_up(link, view);
         self.employ(link, view, actions);
     }
 
@@ -221,8 +235,8 @@ impl State {
             // Where it was, a caller has posted to it: also if all that came of that was given back.
             worker.offered = false;
             worker.note_pace(count, view.now);
-            worker.served |= count > 0;
         });
+        self.breaker.saw_success();
         self.employ(link, view, actions);
     }
 
@@ -243,9 +257,17 @@ impl State {
     fn employ(&mut self, link: LinkId, view: View, actions: &mut Vec<Action>) {
         let workers = self.workers.len();
         let Some(worker) = self.workers.get(&link) else { return };
+        if worker.stage == Stage::Closing && !worker.is_loaded() {
+            // Its place is free.
+            self.staff.look_again();
+        }
         if worker.coming > 0 || worker.offered || worker.stage == Stage::Closing {
             return;
         }
+        if self.is_kept_back(link, view, actions) {
+            return;
+        }
+        let Some(worker) = self.workers.get(&link) else { return };
         let depth = worker.depth(self.limits.frames_a_link);
         let is_free = worker.outstanding == 0;
         if self.phase == Phase::Broken {
@@ -254,7 +276,7 @@ impl State {
             }
         } else if view.waiting > 0 && worker.outstanding <= depth / 2 {
             let fair = view.waiting.div_ceil(workers).max(1);
-            self.feed(link, fair.min(depth - worker.outstanding), view, actions);
+            self.feed(link, fair.min(depth - worker.outstanding).min(view.room), view, actions);
         } else if is_free && worker.stage == Stage::Ready && self.loaded > 0 {
             actions.push(Action::Steal { thief: link });
         } else if is_free && worker.stage == Stage::Ready {
@@ -291,6 +313,7 @@ impl State {
             Phase::Open if worker.stage == Stage::Ready => {
                 worker.offered = true;
                 actions.push(Action::Offer(link));
+                self.note_idle(link, view);
             }
             Phase::Draining if view.waiting > 0 => self.employ(link, view, actions),
             _ => self.close(link, actions),
@@ -302,73 +325,75 @@ impl State {
             && worker.stage != Stage::Closing
         {
             worker.stage = Stage::Closing;
+            self.staff.strike(link);
             actions.push(Action::Close(link));
         }
     }
 
     /// Starts workers for frames that nobody is there for. Frames that starting workers will take are not counted.
     fn start_on_demand(&mut self, view: View, actions: &mut Vec<Action>) {
-        let refused = self.retry_at.is_some_and(|retry_at| view.now < retry_at) && !self.is_deserted();
-        if !matches!(self.phase, Phase::Open | Phase::Draining) || refused {
+        if !matches!(self.phase, Phase::Open | Phase::Draining) || !self.may_start(view) {
             return;
         }
-        let alive = self.workers.values().filter(|worker| worker.stage != Stage::Closing).count();
-        let mut room = self.limits.max_workers.saturating_sub(alive + self.starting.len());
-        if self.early_deaths >= EARLY_DEATHS {
-            // Others are there, or the pool would be broken: one at a time is tried until one says hello.
-            let coming = self.workers.values().filter(|worker| worker.stage == Stage::Starting).count();
-            room = room.min(1usize.saturating_sub(coming + self.starting.len()));
-        }
-        // Those that have not said hello and hold nothing: their frame was taken by a worker that was free before.
-        let vacant = self.workers.values().filter(|worker| worker.stage == Stage::Starting && !worker.is_loaded());
-        let unserved = view.waiting.saturating_sub(self.starting.len() + vacant.count());
-        for _ in 0..room.min(unserved) {
-            self.start(actions);
+        let room = self.limits.max_workers.saturating_sub(self.on_duty());
+        let wanted = room.min(view.waiting.saturating_sub(self.on_their_way()));
+        (0..wanted).for_each(|_| self.recruit(view, actions));
+        if wanted > 0 {
+            self.staff.rise_to(self.on_duty());
         }
     }
 
-    fn start(&mut self, actions: &mut Vec<Action>) {
+    /// Whether it makes sense to start a worker now.
+    fn may_start(&self, view: View) -> bool {
+        let refused = self.retry_at.is_some_and(|retry_at| view.now < retry_at) && !self.is_deserted();
+        // Others are there, or the pool would be broken: one at a time is tried until one says hello.
+        let coming =
+            || self.workers.values().any(|worker| worker.stage == Stage::Starting) || !self.starting.is_empty();
+        !refused && self.breaker.is_open(view.now) && (!self.breaker.is_hopeless() || !coming())
+    }
+
+    fn start(&mut self, actions: &mut Vec<Action>) -> LinkId {
         let link = LinkId(self.next_link);
         self.next_link += 1;
         self.starting.insert(link);
         actions.push(Action::Start(link));
+        link
     }
 
-    fn ended(&mut self, link: LinkId, pid: u32, cause: ExitCause, view: View, actions: &mut Vec<Action>) {
+    fn ended(&mut self, link: LinkId, mut loss: Loss, blamed: bool, view: View, actions: &mut Vec<Action>) {
         let Some(worker) = self.workers.remove(&link) else { return };
         self.loaded -= usize::from(worker.is_loaded());
-        if worker.stage == Stage::Starting {
-            self.note_early_death(link, worker.too_late, cause);
-            let failure = match worker.too_late {
-                true => StartFailure::NoHello { pid, limit: self.limits.hello },
-                false => StartFailure::EndedEarly { pid, cause },
-            };
-            log::warn!("a worker did not come up: {failure}");
-            if self.early_deaths >= EARLY_DEATHS && !self.workers.values().any(|worker| worker.stage == Stage::Ready) {
-                self.break_down(Broken::Start(Arc::new(failure)), actions);
-            } else if self.early_deaths >= EARLY_DEATHS {
-                self.retry_later(link, view);
-            }
+        loss.time = worker.loss_time();
+        // Who was told to end is no loss, and neither is who ended by a task's doing.
+        if worker.stage != Stage::Closing && !blamed {
+            self.note_loss(link, loss, view, actions);
         }
-        // A worker that did its work and was lost, or was stopped, is replaced at once, so that the next submit finds one.
-        if self.phase == Phase::Open && (worker.stage == Stage::Ready && worker.served || worker.condemned) {
-            self.start(actions);
-        } else {
-            self.start_on_demand(view, actions);
+        match worker.stage {
+            Stage::Starting => self.is_not_up(link),
+            Stage::Ready | Stage::Closing => self.staff.strike(link),
         }
+        self.settle(view, actions);
+        self.start_on_demand(view, actions);
     }
 
-    /// Of workers that were started side by side, one is counted.
-    fn note_early_death(&mut self, link: LinkId, too_late: bool, cause: ExitCause) {
-        if link.0 < self.counted_below {
+    fn note_loss(&mut self, link: LinkId, loss: Loss, view: View, actions: &mut Vec<Action>) {
+        log::warn!("{loss}");
+        self.breaker.note(link, self.next_link, loss, view.now);
+        let nobody_works = !self.workers.values().any(|worker| worker.stage == Stage::Ready);
+        let Some(end) = self.breaker.closed_until().filter(|_| !self.breaker.is_open(view.now)) else {
+            if self.breaker.is_hopeless() && loss.time != LossTime::Idle {
+                match nobody_works {
+                    true => self.break_down(Broken::Start(Arc::new(loss.into_failure(self.limits.hello))), actions),
+                    false => self.retry_later(link, view),
+                }
+            }
             return;
+        };
+        if nobody_works {
+            let (losses, within) = (self.breaker.causes().into(), self.limits.staffing.restarts.within);
+            return self.break_down(Broken::Restarts { losses, within }, actions);
         }
-        self.counted_below = self.next_link;
-        self.early_deaths = self.early_deaths.saturating_add(match cause {
-            _ if too_late => EARLY_DEATHS,
-            ExitCause::Signal(signal) if FOREIGN_SIGNALS.contains(&signal) => KILLED_EARLY,
-            _ => ENDED_EARLY,
-        });
+        self.timers.insert((end + RETRY, link, Timer::Retry));
     }
 
     fn break_down(&mut self, broken: Broken, actions: &mut Vec<Action>) {
@@ -388,8 +413,13 @@ impl State {
             && deadline <= view.now
         {
             self.timers.pop_first();
+            if timer == Timer::Retry {
+                self.staff.look_again();
+            }
             let Some(worker) = self.workers.get_mut(&link) else { continue };
             match timer {
+                Timer::Age => self.is_old(link, actions),
+                Timer::Idle => self.may_be_idle(link, view, actions),
                 // Also one that was told to end, for whatever reason, and does not come to hear it.
                 Timer::Hello if !worker.greeted => {
                     worker.too_late = true;

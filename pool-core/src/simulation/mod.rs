@@ -23,7 +23,7 @@ use std::time::Duration;
 use pool_ipc::StartOrder;
 
 use crate::future::panic_text;
-use crate::manager::{Limits, Manager, Pool, TimeLimits};
+use crate::manager::{Limits, Manager, Pool, Strength, TimeLimits};
 use crate::simulation::hub::SimulatedHub;
 use crate::simulation::plan::Plan;
 use crate::simulation::random::Random;
@@ -68,11 +68,17 @@ pub fn run(seed: u64, sabotage: Option<Sabotage>) -> Report {
 /// From the pool's beginning to its end. What is wrong is the answer.
 fn live(world: &Arc<World>) -> Vec<String> {
     let hub = Arc::new(SimulatedHub(Arc::downgrade(world)));
-    let pool = Arc::new(Pool::new(hub, Box::new(order), TimeLimits::default()));
+    let strength = Strength { max_workers: world.plan.max_workers, max_tasks: world.plan.max_tasks };
+    let pool = Arc::new(Pool::new(hub, Box::new(order), TimeLimits::default(), strength));
     let hello = Duration::from_secs(30);
     let (max_workers, frames_a_link) = (world.plan.max_workers, world.plan.frames_a_link);
-    let limits = Limits { max_workers, frames_a_link, hello, stop_grace: Duration::from_secs(1), processes: true };
+    let staffing = world.plan.staffing;
+    let limits =
+        Limits { max_workers, frames_a_link, hello, stop_grace: Duration::from_secs(1), processes: true, staffing };
     world.settle_in(&pool, Box::new(Manager::simulated(Arc::clone(&pool), limits)));
+    if world.plan.staffing.min_workers > 0 {
+        pool.resize(max_workers);
+    }
     let violations = go_through(world, &pool).err().into_iter();
     let seen = std::mem::take(&mut world.state().book.violations);
     // What was seen when it happened says more than what follows from it.

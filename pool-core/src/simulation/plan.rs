@@ -3,6 +3,9 @@
 //! Each seed turns on a few kinds of trouble and leaves out the others, since a schedule with a bit of everything seldom
 //! gets far into anything.
 
+use std::time::Duration;
+
+use crate::manager::Staffing;
 use crate::simulation::random::Random;
 
 /// A defect of the simulated links or hub, to see that the checks find it.
@@ -54,6 +57,10 @@ pub(super) type Rate = u64;
 pub(super) struct Plan {
     pub(super) max_workers: usize,
     pub(super) frames_a_link: usize,
+    /// Who comes and goes without any trouble.
+    pub(super) staffing: Staffing,
+    /// How many tasks a worker runs in its life.
+    pub(super) max_tasks: Option<u32>,
     /// Whether links give back what was posted. Those that do not take one frame at a time.
     pub(super) recall: bool,
     /// What callers do before the pool is left to itself.
@@ -121,9 +128,12 @@ impl Plan {
     pub(super) fn new(random: &mut Random, sabotage: Option<Sabotage>) -> Self {
         let recall = !random.one_in(5);
         let weight = |random: &mut Random| random.pick(&[1, 3, 10]);
+        let max_workers = 1 + random.below(4) as usize;
         Self {
-            max_workers: 1 + random.below(4) as usize,
+            max_workers,
             frames_a_link: if recall { random.pick(&[64, 64, 4, 2]) } else { 1 },
+            staffing: staffing(random, max_workers),
+            max_tasks: random.pick(&[None, None, Some(1), Some(2), Some(20)]),
             recall,
             deeds: 3 + random.below(30),
             batch_items: random.pick(&[3, 8, 8, 40]),
@@ -142,6 +152,13 @@ impl Plan {
             sabotage,
         }
     }
+}
+
+/// Without an age: workers that get old are replaced for ever, and the pool would never come to rest.
+fn staffing(random: &mut Random, max_workers: usize) -> Staffing {
+    let idle_timeout = random.one_in(3).then(|| Duration::from_millis(random.pick(&[1, 10, 200])));
+    let (min_workers, spares) = (random.pick(&[0, 0, 1, 4]).min(max_workers), random.pick(&[0, 0, 1, 2]));
+    Staffing { min_workers, spares, idle_timeout, ..Staffing::NONE }
 }
 
 impl Trouble {

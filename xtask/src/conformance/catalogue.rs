@@ -36,8 +36,6 @@ const TYPES: &str = "checked by the compiler: an argument of another type does n
 const TRUTH: &str = "about errors that count as false; an error has no truth value in Rust";
 const WINDOWS: &str = "about a limit of Windows, which is not supported";
 const LEFT_OUT: &str = "the list of behaviours has no such number, as it makes no sense in Rust";
-const STRICT: &str = "the strict mode, in which a lost worker breaks the pool, comes later";
-const RECYCLING: &str = "recycling of workers comes later";
 const FORCED: &str = "terminating and killing the workers of a pool comes later";
 const LIMITS: &str = "deadlines, limits and kills of running tasks come later";
 const FORK_SERVER: &str = "about a server that forks the children, its modules and its key; it comes with the zygote";
@@ -116,7 +114,7 @@ pub(super) const ENTRIES: &[Entry] = &[
     proved(A, 53, "test_free_reference_yielded_future"),
     proved(A, 54, "test_correct_timeout_exception_msg"),
     absent(A, 55, "test_max_workers_too_large", WINDOWS),
-    absent(A, 56, "test_killed_child", STRICT),
+    proved(A, 56, "test_killed_child"),
     proved(A, 57, "test_broken_process_pool_traceback"),
     proved(A, 58, "test_map_chunksize"),
     proved(A, 59, "test_traceback"),
@@ -125,14 +123,14 @@ pub(super) const ENTRIES: &[Entry] = &[
     proved(A, 62, "test_saturation"),
     proved(A, 63, "test_idle_process_reuse_one"),
     proved(A, 64, "test_idle_process_reuse_multiple"),
-    absent(A, 65, "test_max_tasks_per_child", RECYCLING),
-    absent(A, 66, "test_max_tasks_per_child_defaults_to_spawn_context", RECYCLING),
-    absent(A, 67, "test_max_tasks_per_child_pending_tasks_gh115634", RECYCLING),
-    absent(A, 68, "test_shutdown_no_wait_max_tasks_gh119592", RECYCLING),
-    absent(A, 69, "test_gc_during_max_tasks_worker_exit_gh152967", RECYCLING),
-    absent(A, 70, "test_force_shutdown_during_max_tasks_worker_exit", RECYCLING),
-    absent(A, 71, "test_failed_worker_replacement_breaks_pool", RECYCLING),
-    absent(A, 72, "test_max_tasks_early_shutdown", RECYCLING),
+    proved(A, 65, "test_max_tasks_per_child"),
+    absent(A, 66, "test_max_tasks_per_child_defaults_to_spawn_context", LEFT_OUT),
+    proved(A, 67, "test_max_tasks_per_child_pending_tasks_gh115634"),
+    proved(A, 68, "test_shutdown_no_wait_max_tasks_gh119592"),
+    proved(A, 69, "test_gc_during_max_tasks_worker_exit_gh152967"),
+    proved(A, 70, "test_force_shutdown_during_max_tasks_worker_exit"),
+    proved(A, 71, "test_failed_worker_replacement_breaks_pool"),
+    proved(A, 72, "test_max_tasks_early_shutdown"),
     proved(A, 73, "test_python_finalization_error"),
     absent(A, 74, "test_terminate_workers", FORCED),
     absent(A, 75, "test_kill_workers", FORCED),

@@ -46,6 +46,11 @@ impl State {
             worker.condemned = true;
             worker.offered = false;
             worker.stage = Stage::Closing;
+            // A thread cannot be ended: another worker takes its place, whatever it does.
+            worker.given_up = !self.limits.processes;
+            if worker.given_up {
+                self.staff.look_again();
+            }
             actions.push(Action::Corner(link));
         }
     }

@@ -1,15 +1,22 @@
-//! Decisions as tables, and whole lives of pools from random seeds.
-
-use std::collections::{BTreeMap, VecDeque};
-
-use super::*;
+//! Decisions as tables; `model` has whole lives of pools from random seeds.
 
 mod forgetting;
+mod model;
+
+use pool_ipc::ExitCause;
+
+use super::*;
 use crate::manager::event::Due;
 
 const GRACE: Duration = Duration::from_secs(1);
-const LIMITS: Limits =
-    Limits { max_workers: 2, frames_a_link: 64, hello: Duration::from_secs(30), stop_grace: GRACE, processes: true };
+const LIMITS: Limits = Limits {
+    max_workers: 2,
+    frames_a_link: 64,
+    hello: Duration::from_secs(30),
+    stop_grace: GRACE,
+    processes: true,
+    staffing: Staffing::NONE,
+};
 
 /// A state, a clock that stands still unless it is moved, and what was said to do.
 struct Desk {
@@ -19,12 +26,20 @@ struct Desk {
 
 impl Desk {
     fn new() -> Self {
-        Self { state: State::new(LIMITS), now: Instant::now() }
+        Self::with(Staffing::NONE)
+    }
+
+    fn with(staffing: Staffing) -> Self {
+        Self { state: State::new(Limits { staffing, ..LIMITS }), now: Instant::now() }
     }
 
     fn step(&mut self, event: Event, waiting: usize, outstanding: usize) -> Vec<Action> {
+        self.step_with_room(event, waiting, outstanding, usize::MAX)
+    }
+
+    fn step_with_room(&mut self, event: Event, waiting: usize, outstanding: usize, room: usize) -> Vec<Action> {
         let mut actions = Vec::new();
-        self.state.step(event, View { now: self.now, waiting, outstanding, delayed: 0 }, &mut actions);
+        self.state.step(event, View { now: self.now, waiting, outstanding, room, delayed: 0 }, &mut actions);
         actions
     }
 
@@ -44,11 +59,11 @@ const LINK: LinkId = LinkId(0);
 const OTHER: LinkId = LinkId(1);
 
 fn ended(link: LinkId) -> Event {
-    Event::Ended { link, pid: 7, cause: ExitCause::Signal(9) }
+    Event::Ended { link, pid: 7, cause: ExitCause::Signal(9), blamed: false }
 }
 
 fn exited(link: LinkId) -> Event {
-    Event::Ended { link, pid: 7, cause: ExitCause::Code(1) }
+    Event::Ended { link, pid: 7, cause: ExitCause::Code(1), blamed: false }
 }
 
 fn panicked() -> Broken {
@@ -106,10 +121,23 @@ fn task_past_its_limit_is_asked_to_end_and_killed_after_the_grace() {
 fn task_that_is_over_when_its_link_is_cornered_is_not_signalled() {
     let mut desk = with_late_worker();
     assert_eq!(desk.step(Event::Cornered { link: LINK, holds: false }, 0, 1), []);
-    assert_eq!(desk.step(Event::Progress { link: LINK, count: 1 }, 1, 0), [], "it is closed");
+    let progress = Event::Progress { link: LINK, count: 1 };
+    assert_eq!(desk.step(progress, 1, 0), [], "it is closed");
     assert_eq!(desk.step(exited(LINK), 0, 0), [Action::Start(OTHER)]);
     desk.now += GRACE;
     assert_eq!(desk.step(Event::Tick, 0, 0), []);
+}
+
+#[test]
+fn thread_that_cannot_be_ended_gives_its_place_to_another() {
+    for (processes, next) in [(true, None), (false, Some(Action::Start(OTHER)))] {
+        let mut desk = Desk::with_idle_worker();
+        (desk.state.limits.processes, desk.state.limits.max_workers) = (processes, 1);
+        assert_eq!(desk.step(Event::Withdrawn(LINK), 1, 0), [Action::Feed { link: LINK, frames: 1 }]);
+        assert_eq!(desk.step(Event::Fed(LINK), 0, 1), []);
+        let expected: Vec<Action> = [Action::Corner(LINK)].into_iter().chain(next).collect();
+        assert_eq!(desk.step(Event::Condemned(LINK), 0, 1), expected);
+    }
 }
 
 #[test]
@@ -249,243 +277,4 @@ fn worker_that_runs_dry_steals_while_others_hold_frames() {
     desk.step(Event::Fed(OTHER), 0, 1);
     assert_eq!(desk.step(Event::Progress { link: LINK, count: 1 }, 0, 0), [Action::Steal { thief: LINK }]);
     assert_eq!(desk.step(Event::Stolen { thief: LINK, frames: 0 }, 0, 0), [Action::Offer(LINK)]);
-}
-
-/// The finaliser of SplitMix64 (Steele, Lea and Flood, 2014).
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((z ^ (z >> 31)) % bound as u64) as usize
-    }
-}
-
-/// A pool whose workers are numbers: what each holds, and whether it has said hello and may be posted to.
-struct Model {
-    desk: Desk,
-    random: Random,
-    backlog: usize,
-    done: usize,
-    workers: BTreeMap<LinkId, ModelWorker>,
-    idle: Vec<LinkId>,
-    /// What the feeder and others will report, in order.
-    inbox: VecDeque<Event>,
-    orders: VecDeque<Action>,
-    deaths_left: usize,
-    trace: Vec<String>,
-}
-
-#[derive(Default)]
-struct ModelWorker {
-    held: usize,
-    hello: bool,
-    closed: bool,
-}
-
-impl Model {
-    fn new(seed: u64) -> Self {
-        Self {
-            desk: Desk::new(),
-            random: Random(seed),
-            backlog: 0,
-            done: 0,
-            workers: BTreeMap::new(),
-            idle: Vec::new(),
-            inbox: VecDeque::new(),
-            orders: VecDeque::new(),
-            deaths_left: 6,
-            trace: Vec::new(),
-        }
-    }
-
-    fn decide(&mut self, event: Event) {
-        let mut events = VecDeque::from([event]);
-        while let Some(event) = events.pop_front() {
-            let outstanding = event.link().and_then(|link| self.workers.get(&link)).map_or(0, |worker| worker.held);
-            self.trace.push(format!("{event:?} waiting {} outstanding {outstanding}", self.backlog));
-            let actions = self.desk.step(event, self.backlog, outstanding);
-            for action in actions {
-                self.trace.push(format!("  {action:?}"));
-                events.extend(self.act(action));
-            }
-        }
-    }
-
-    fn act(&mut self, action: Action) -> Option<Event> {
-        match action {
-            Action::Start(_) => self.orders.push_back(action),
-            Action::Feed { link, frames } => {
-                let frames = frames.min(self.backlog);
-                self.backlog -= frames;
-                self.orders.push_back(Action::Feed { link, frames });
-            }
-            Action::Offer(link) => self.idle.push(link),
-            // Nothing has a time limit here: what is stopped is the simulation's matter.
-            Action::Look(_) | Action::Corner(_) | Action::Soften(_) => unreachable!("{action:?}"),
-            Action::Steal { thief } => {
-                let spare = |worker: &ModelWorker| worker.held.saturating_sub(usize::from(worker.hello));
-                let others = self.workers.iter_mut().filter(|(link, _)| **link != thief);
-                let Some((&victim, worker)) = others.max_by_key(|(_, worker)| spare(worker)) else {
-                    return Some(Event::Stolen { thief, frames: 0 });
-                };
-                let frames = spare(worker).div_ceil(2);
-                worker.held -= frames;
-                self.backlog += frames;
-                if frames > 0 {
-                    self.inbox.push_back(Event::Recalled(victim));
-                }
-                return Some(Event::Stolen { thief, frames });
-            }
-            Action::Recall(link) => {
-                if let Some(worker) = self.workers.get_mut(&link) {
-                    let spare = worker.held.saturating_sub(usize::from(worker.hello));
-                    worker.held -= spare;
-                    self.backlog += spare;
-                }
-                return Some(Event::Recalled(link));
-            }
-            Action::Close(link) => {
-                if let Some(worker) = self.workers.get_mut(&link) {
-                    worker.closed = true;
-                }
-            }
-            Action::Kill(_) | Action::Break | Action::Finish => {}
-        }
-        None
-    }
-
-    /// One thing happens, whatever is possible.
-    fn happen(&mut self) {
-        let links: Vec<LinkId> = self.workers.keys().copied().collect();
-        match self.random.below(6) {
-            0 => {
-                if let Some(order) = self.orders.pop_front() {
-                    self.feeder(order);
-                }
-            }
-            1 => {
-                if let Some(event) = self.inbox.pop_front() {
-                    self.decide(event);
-                }
-            }
-            2 | 3 if !links.is_empty() => {
-                let link = links[self.random.below(links.len())];
-                self.work(link);
-            }
-            4 if !links.is_empty() && self.deaths_left > 0 && self.random.below(8) == 0 => {
-                self.deaths_left -= 1;
-                let link = links[self.random.below(links.len())];
-                self.end(link);
-            }
-            _ => {
-                self.desk.now += Duration::from_micros(self.random.below(2_000) as u64);
-                if self.desk.state.deadline().is_some_and(|deadline| deadline <= self.desk.now) {
-                    self.decide(Event::Tick);
-                }
-            }
-        }
-        self.employ_idle();
-    }
-
-    fn employ_idle(&mut self) {
-        while self.backlog > 0
-            && let Some(link) = self.idle.pop()
-        {
-            self.decide(Event::Withdrawn(link));
-        }
-        if self.backlog > 0 {
-            self.decide(Event::Submitted);
-        }
-    }
-
-    fn feeder(&mut self, order: Action) {
-        match order {
-            Action::Start(link) => {
-                self.workers.insert(link, ModelWorker::default());
-                self.inbox.push_back(Event::Started(link));
-            }
-            Action::Feed { link, frames } => {
-                match self.workers.get_mut(&link).filter(|worker| !worker.closed) {
-                    Some(worker) => worker.held += frames,
-                    None => self.backlog += frames,
-                }
-                self.inbox.push_back(Event::Fed(link));
-            }
-            _ => unreachable!("the feeder starts and feeds"),
-        }
-    }
-
-    /// A worker does the next thing that it can do.
-    fn work(&mut self, link: LinkId) {
-        let Some(worker) = self.workers.get_mut(&link) else { return };
-        if !self.desk.state.knows(link) {
-            return;
-        }
-        if !worker.hello {
-            worker.hello = true;
-            return self.decide(Event::Ready(link));
-        }
-        if worker.held > 0 {
-            let count = 1 + self.random.below(worker.held);
-            worker.held -= count;
-            self.done += count;
-            return self.decide(Event::Progress { link, count });
-        }
-        if worker.closed {
-            self.end(link);
-        }
-    }
-
-    fn end(&mut self, link: LinkId) {
-        // Before it was announced its end is not, either.
-        if !self.desk.state.knows(link) {
-            return;
-        }
-        let Some(worker) = self.workers.remove(&link) else { return };
-        self.idle.retain(|idle| *idle != link);
-        // The frame that it ran is blamed, the others come back.
-        let blamed = usize::from(worker.hello && worker.held > 0);
-        self.done += blamed;
-        self.backlog += worker.held - blamed;
-        self.decide(ended(link));
-    }
-}
-
-#[test]
-fn every_frame_is_run_or_blamed_and_every_shutdown_finishes_whatever_the_schedule() {
-    for seed in 0..3_000 {
-        let mut model = Model::new(seed);
-        let mut submitted = 0;
-        for _ in 0..40 {
-            if model.random.below(3) == 0 {
-                submitted += 1;
-                match model.idle.pop().filter(|_| model.backlog == 0) {
-                    Some(link) => model.workers.get_mut(&link).expect("it is idle, so it lives").held += 1,
-                    None => model.backlog += 1,
-                }
-            }
-            model.happen();
-        }
-        model.decide(Event::ShutDown);
-        while let Some(link) = model.idle.pop() {
-            model.decide(Event::Withdrawn(link));
-        }
-        let mut steps = 0;
-        while !model.desk.state.is_finished() {
-            steps += 1;
-            assert!(steps < 20_000, "seed {seed} does not finish:\n{}", model.trace.join("\n"));
-            model.happen();
-        }
-        let broken = model.desk.state.broken().is_some();
-        assert!(
-            broken || model.done == submitted,
-            "seed {seed}: {} of {submitted} done\n{}",
-            model.done,
-            model.trace.join("\n")
-        );
-    }
 }

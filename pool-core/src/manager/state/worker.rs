@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use crate::error::LossTime;
+
 /// How long the frames that are posted ahead of a worker should keep it busy.
 const AHEAD: Duration = Duration::from_micros(500);
 
@@ -12,6 +14,19 @@ pub(super) enum Stage {
     Starting,
     Ready,
     Closing,
+}
+
+/// Why a worker is to make room, by a decision of the pool's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Leaving {
+    /// It has been given all the tasks that it may run, or is old: another one takes its place first.
+    Replaced,
+    /// The same, and its successor is up.
+    Relieved,
+    /// It may have been idle for long, and goes if it is still.
+    Idle,
+    /// There are more workers than are allowed now.
+    Surplus,
 }
 
 #[derive(Debug)]
@@ -29,16 +44,24 @@ pub(super) struct Worker {
     pub(super) pace: Option<Duration>,
     /// Whether the timer is set that watches over frames posted ahead.
     pub(super) timed: bool,
-    /// Whether it has finished a task.
-    pub(super) served: bool,
     /// When its limits are looked at next.
     pub(super) look_at: Option<Instant>,
     /// What it runs is being stopped.
     pub(super) condemned: bool,
+    /// The same, and nothing can end it.
+    pub(super) given_up: bool,
     /// It said hello.
     pub(super) greeted: bool,
     /// It was killed because it did not say hello.
     pub(super) too_late: bool,
+    /// It has been given all the tasks that it may run.
+    pub(super) spent: bool,
+    /// Why it is to make room.
+    pub(super) leaving: Option<Leaving>,
+    /// Since when it has had nothing to do, as far as is known.
+    pub(super) idle_since: Option<Instant>,
+    /// Whether the timer is set that looks for its idleness.
+    pub(super) idle_timed: bool,
 }
 
 impl Worker {
@@ -52,16 +75,34 @@ impl Worker {
             since: None,
             pace: None,
             timed: false,
-            served: false,
             look_at: None,
             condemned: false,
+            given_up: false,
             greeted: false,
             too_late: false,
+            spent: false,
+            leaving: None,
+            idle_since: None,
+            idle_timed: false,
         }
     }
 
     pub(super) fn is_loaded(&self) -> bool {
         self.outstanding + self.coming > 0
+    }
+
+    /// Whether nobody else may run anything in its stead.
+    pub(super) fn holds_a_place(&self) -> bool {
+        self.stage != Stage::Closing || (self.is_loaded() || self.condemned) && !self.given_up
+    }
+
+    /// In which part of its life it was lost, where no task is to blame.
+    pub(super) fn loss_time(&self) -> LossTime {
+        match (self.greeted, self.too_late) {
+            (true, _) => LossTime::Idle,
+            (false, true) => LossTime::TooLate,
+            (false, false) => LossTime::Starting,
+        }
     }
 
     /// How many frames it should hold.

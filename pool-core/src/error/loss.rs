@@ -1,0 +1,96 @@
+//! Workers that were lost without a task to blame.
+
+use std::fmt;
+use std::time::Duration;
+
+use pool_ipc::ExitCause;
+
+use crate::error::StartFailure;
+
+/// The end of a worker that no task is blamed for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Loss {
+    /// The process.
+    pub pid: u32,
+    /// How it ended.
+    pub cause: ExitCause,
+    /// In which part of its life.
+    pub time: LossTime,
+}
+
+/// When a worker was lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum LossTime {
+    /// Before it said hello: in its main, or in its initializer.
+    Starting,
+    /// The same, by the pool's hand, as it did not say hello in time.
+    TooLate,
+    /// While it ran nothing.
+    Idle,
+}
+
+impl fmt::Display for LossTime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Starting => "before it said hello",
+            Self::TooLate => "for want of a hello",
+            Self::Idle => "while it ran nothing",
+        })
+    }
+}
+
+impl fmt::Display for Loss {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "worker {} ended {}: {}", self.pid, self.time, self.cause)
+    }
+}
+
+impl Loss {
+    /// The same, of a worker that did not come up.
+    pub(crate) fn into_failure(self, limit: Duration) -> StartFailure {
+        let Self { pid, cause, time } = self;
+        match time {
+            LossTime::TooLate => StartFailure::NoHello { pid, limit },
+            LossTime::Starting | LossTime::Idle => StartFailure::EndedEarly { pid, cause },
+        }
+    }
+}
+
+/// Says what the losses were, those of one kind together.
+pub(super) fn write_losses(f: &mut fmt::Formatter<'_>, losses: &[Loss], within: Duration) -> fmt::Result {
+    let count = losses.len();
+    write!(f, "the pool is broken: {count} workers were lost within {within:?} without one finished task between: ")?;
+    let mut kinds: Vec<(usize, &Loss)> = Vec::new();
+    for loss in losses {
+        match kinds.iter_mut().find(|(_, kind)| (kind.cause, kind.time) == (loss.cause, loss.time)) {
+            Some((count, _)) => *count += 1,
+            None => kinds.push((1, loss)),
+        }
+    }
+    for (index, (count, kind)) in kinds.iter().enumerate() {
+        let comma = if index == 0 { "" } else { ", " };
+        write!(f, "{comma}{count} {} ({})", kind.time, kind.cause)?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Broken;
+
+    #[test]
+    fn losses_of_one_kind_are_told_together() {
+        let loss = |pid, code, time| Loss { pid, cause: ExitCause::Code(code), time };
+        let losses = [loss(1, 1, LossTime::Starting), loss(2, 3, LossTime::Idle), loss(3, 1, LossTime::Starting)];
+        let broken = Broken::Restarts { losses: losses.into(), within: Duration::from_secs(10) };
+        assert_eq!(
+            broken.to_string(),
+            "the pool is broken: 3 workers were lost within 10s without one finished task between: \
+             2 before it said hello (exit code 1), 1 while it ran nothing (exit code 3)"
+        );
+        assert_eq!(losses[1].to_string(), "worker 2 ended while it ran nothing: exit code 3");
+    }
+}
