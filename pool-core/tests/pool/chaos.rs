@@ -30,11 +30,21 @@ impl Random {
     }
 
     pub(crate) fn below(&mut self, limit: u64) -> u64 {
+        self.next() % limit
+    }
+
+    pub(crate) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (mixed ^ (mixed >> 31)) % limit
+        mixed ^ (mixed >> 31)
     }
+}
+
+/// How long a test goes on: a moment, or as many seconds as that variable says.
+pub(crate) fn length(variable: &str) -> Duration {
+    let given = std::env::var(variable).ok().map(|seconds| seconds.parse().unwrap());
+    Duration::from_secs(given.unwrap_or(2))
 }
 
 pub(crate) fn seed() -> u64 {

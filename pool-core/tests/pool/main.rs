@@ -18,6 +18,7 @@ mod deadlock;
 mod descriptors;
 mod executor;
 mod forks;
+mod hostile;
 mod hosts;
 mod initializer;
 mod limits;
