@@ -13,8 +13,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// How many inputs a target gets in a usual run.
+/// How many inputs a target gets in a usual run, unless that takes too long.
 const USUAL: u64 = 4000;
+const TOO_LONG: Duration = Duration::from_secs(4);
 
 /// How many inputs are known at most, and how long one may become.
 const MOST_KNOWN: usize = 2000;
@@ -48,7 +49,7 @@ impl Target {
         let kept = std::env::var_os("POOL_FUZZ_KEEP").map(|_| folder);
         let goes_on = |inputs| match seconds {
             Some(seconds) => begun.elapsed() < Duration::from_secs(seconds),
-            None => inputs < USUAL,
+            None => inputs < USUAL && begun.elapsed() < TOO_LONG,
         };
         while goes_on(search.inputs) {
             let mutant = search.mutant();

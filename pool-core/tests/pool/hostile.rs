@@ -53,7 +53,7 @@ fn attack_for_long(builder: Builder) {
             let peak = *memory.get_or_insert_with(peak_memory) + FURTHER_MEMORY;
             assert!(peak_memory() < peak, "seed {seed}: {} bytes, allowed were {peak}", peak_memory());
         }
-        eprintln!("{rounds} rounds of two attackers, {ahead} tasks posted behind one, seed {seed}");
+        println!("{rounds} rounds of two attackers, {ahead} tasks posted behind one, seed {seed}");
     }
     assert!(ahead > 0, "nothing was posted ahead of a worker: this test tests little");
 }
