@@ -30,6 +30,7 @@ mod parent_death;
 mod programs;
 mod registry;
 mod retries;
+mod shortages;
 mod shutdown;
 mod slow_callbacks;
 mod terminal;
