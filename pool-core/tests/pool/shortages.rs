@@ -30,9 +30,9 @@ mod b18_a_pool_short_of_memory_for_files_at_any_point_says_so_and_leaves_nothing
 fn in_a_host_that_ignores_sigxfsz(path: &str) {
     match Scene::of(path) {
         Scene::Alone => {
-            // From nothing at all over a page and an arena to more than enough.
-            let sizes = (0..26).map(|bits| (1 << bits) - 1);
-            sweep(&shared_memory(), Resource::Fsize, sizes);
+            // From nothing at all over a page, an arena and the largest value to more than enough.
+            let limits = (0..26).step_by(2).chain([26]).map(|bits| (1 << bits) - 1);
+            sweep(&shared_memory(), Resource::Fsize, limits, 10 << 20);
         }
         Scene::Outside(host) => {
             let wrapper = ["python3", "-c", "import os, sys; os.execv(sys.argv[1], sys.argv[1:])"];
@@ -43,21 +43,21 @@ fn in_a_host_that_ignores_sigxfsz(path: &str) {
 
 fn b18_a_pool_short_of_descriptors_at_any_point_says_so_and_leaves_nothing(builder: Builder) {
     let used = descriptor_count();
-    sweep(&builder, Resource::Nofile, used..used + 60);
+    sweep(&builder, Resource::Nofile, used..used + 60, 1 << 20);
 }
 
 /// Makes a pool and has it work under each limit, the last of which has to be enough.
-fn sweep(builder: &Builder, resource: Resource, limits: impl Iterator<Item = u64>) {
+fn sweep(builder: &Builder, resource: Resource, limits: impl Iterator<Item = u64>, largest: usize) {
     let unlimited = getrlimit(resource);
     let mut ends = Vec::new();
     // What is made once and kept is made before anything is counted.
-    work(again(builder)).unwrap();
+    work(again(builder), largest).unwrap();
     let before = Holdings::count();
     for limit in limits {
         {
             let _watchdog = Watchdog::new(move || format!("a pool under a limit of {limit}"));
             setrlimit(resource, Rlimit { current: Some(limit), maximum: unlimited.maximum }).unwrap();
-            let end = work(again(builder));
+            let end = work(again(builder), largest);
             setrlimit(resource, unlimited).unwrap();
             ends.push((limit, end));
         }
@@ -69,14 +69,14 @@ fn sweep(builder: &Builder, resource: Resource, limits: impl Iterator<Item = u64
 
 /// All that a pool does: starts, takes small and large tasks, gives small and large results, and ends. Gives what went
 /// wrong first; anything that is no matter of room is a failure.
-fn work(builder: Builder) -> Result<(), String> {
+fn work(builder: Builder, largest: usize) -> Result<(), String> {
     let pool = match builder.max_workers(2).build() {
         Ok(pool) => pool,
         Err(error @ (PoolError::Backend(_) | PoolError::Thread { .. })) => return Err(error.to_string()),
         Err(other) => panic!("{other}"),
     };
     let mut first = Ok(());
-    for size in [10, 100_000, 1 << 20] {
+    for size in [10, 100_000, largest] {
         let ends: Vec<_> = (0..3).map(|_| pool.submit(echo, (Bytes::from(vec![7; size]),))).collect();
         for end in ends {
             match end.map_err(TaskError::from).and_then(|future: Future<Bytes>| future.result()) {
