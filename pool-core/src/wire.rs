@@ -17,6 +17,8 @@
 //! ```
 
 mod boot;
+#[cfg(test)]
+mod fuzz;
 mod process;
 mod reply;
 mod request;

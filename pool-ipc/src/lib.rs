@@ -2,6 +2,8 @@
 //!
 //! Read in the order of the modules below.
 
+#[cfg(test)]
+mod fuzzing;
 mod backend;
 mod exit;
 mod clock;

@@ -5,6 +5,7 @@
 
 mod binaries;
 mod leaks;
+mod long;
 mod steps;
 
 use std::time::{Duration, Instant};
@@ -28,8 +29,12 @@ Runs, one after the other, and ends with a table:
   test      cargo xtask test
   leaks     one process a test, and its stdout is closed right after its exit
             (by cargo-nextest where that is installed)
---long lets the models and the properties search further, and checks for leaks
-both ways. Exit code 1 if a step failed.",
+  long      only with --long: all that a worker sends is fuzzed for a minute a
+            target, workers run wild for ten seconds, and eight threads play at
+            random for a minute on each backend
+--long also lets the models and the properties search further, and checks for
+leaks both ways; that takes more than a quarter of an hour. Exit code 1 if a
+step failed.",
     perform,
 };
 

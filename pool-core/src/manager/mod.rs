@@ -23,11 +23,11 @@ mod threads;
 mod time_limits;
 mod work;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Instant;
 
-use pool_ipc::{Frame, Link, LinkEvent, LinkId, Lost, Outcome, Owner, Share};
+use pool_ipc::{Corrupt, Frame, Link, LinkEvent, LinkId, Lost, Outcome, Owner, Share};
 
 pub(crate) use self::batch::{Batch, NotYet};
 use self::delayed::Delayed;
@@ -61,6 +61,8 @@ pub(crate) struct Manager {
     tally: Tally,
     /// What is being stopped, by the link where it runs.
     sentences: HashMap<LinkId, Sentence>,
+    /// Those that were killed for what they said.
+    liars: HashSet<LinkId>,
     /// What is to be stopped later.
     stops: Stops,
     /// What is to be run again.
@@ -99,6 +101,7 @@ impl Manager {
             callbacks: Vec::new(),
             tally: Tally::default(),
             sentences: HashMap::new(),
+            liars: HashSet::new(),
             stops: Stops::default(),
             delayed: Delayed::default(),
             doom: None,
@@ -222,6 +225,8 @@ impl Manager {
                 LinkEvent::Ended { link, pid, cause, corrupt, lost } => {
                     let blamed = lost.iter().any(|lost| lost.blamed.is_some());
                     let sentence = self.sentences.remove(&link);
+                    let lied = self.liars.remove(&link).then_some(GREETED_AGAIN);
+                    let corrupt = corrupt.or(lied);
                     self.mourn(lost, |owner, item| {
                         let task = Work::of(owner).task();
                         match sentence.as_ref().filter(|sentence| sentence.names(owner, item)) {
@@ -254,6 +259,9 @@ impl Manager {
     }
 
     fn greet(&mut self, link: LinkId, bytes: &[u8], now: Instant) {
+        if self.state.has_greeted(link) {
+            return self.end_liar(link);
+        }
         let pid = self.pool.link(link).map_or(0, |link| link.pid());
         let unfit = |failure| Event::Unfit(link, Broken::Start(Arc::new(failure)));
         let event = match Greeting::decode(bytes) {
@@ -459,3 +467,6 @@ fn kill(link: &dyn Link) -> bool {
 /// The signals, by their numbers on every Unix: the one that asks to end, and the one that nothing survives.
 const SIGTERM: i32 = 15;
 const SIGKILL: i32 = 9;
+
+/// What is held against a worker that speaks after its greeting. What it says then may come from a task.
+const GREETED_AGAIN: Corrupt = Corrupt::Message { what: "a second greeting" };

@@ -138,6 +138,11 @@ impl State {
         self.workers.contains_key(&link)
     }
 
+    /// Whether a worker has said hello.
+    pub(crate) fn has_greeted(&self, link: LinkId) -> bool {
+        self.workers.get(&link).is_some_and(|worker| worker.greeted)
+    }
+
     pub(crate) fn broken(&self) -> Option<&Arc<Broken>> {
         self.broken.as_ref()
     }

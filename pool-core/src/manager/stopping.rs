@@ -135,6 +135,16 @@ impl Manager {
         });
     }
 
+    /// Ends a worker that is not to be believed any more.
+    pub(super) fn end_liar(&mut self, id: LinkId) {
+        if self.liars.insert(id) {
+            log::error!("a worker is stopped: it spoke after its greeting");
+            self.with_link(id, |link| {
+                kill(&**link);
+            });
+        }
+    }
+
     /// Ends a worker. One that cannot be ended loses its task nevertheless, if that was to be stopped.
     pub(super) fn end_worker(&mut self, id: LinkId) {
         let Some(link) = self.pool.link(id) else { return };

@@ -9,11 +9,15 @@ use std::time::{Duration, Instant};
 use pool_core::{Builder, Future, Shutdown, SubmitError, TaskError, thread};
 
 use crate::backends::{again, pool};
+use crate::holdings::Holdings;
 use crate::losses::kill;
 use crate::watchdog::{Watched, until, when};
 
-claims! { on_each_backend:
+claims! { alone_on_each_backend:
     d13_eight_threads_at_random_keep_every_promise,
+}
+
+claims! { on_each_backend:
     pools_that_are_shut_down_at_random_moments_answer_for_every_task,
 }
 
@@ -30,11 +34,21 @@ impl Random {
     }
 
     pub(crate) fn below(&mut self, limit: u64) -> u64 {
+        self.next() % limit
+    }
+
+    pub(crate) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (mixed ^ (mixed >> 31)) % limit
+        mixed ^ (mixed >> 31)
     }
+}
+
+/// How long a test goes on: a moment, or as many seconds as that variable says.
+pub(crate) fn length(variable: &str) -> Duration {
+    let given = std::env::var(variable).ok().map(|seconds| seconds.parse().unwrap());
+    Duration::from_secs(given.unwrap_or(2))
 }
 
 pub(crate) fn seed() -> u64 {
@@ -85,8 +99,26 @@ impl Deeds {
     }
 }
 
+/// For a moment, or for `POOL_CORE_CHAOS_SECONDS`; a pool for each few seconds, so that the watchdog tells a hang from a
+/// long test.
 fn d13_eight_threads_at_random_keep_every_promise(builder: Builder) {
     let seed = seed();
+    let before = Holdings::count();
+    let (start, length) = (Instant::now(), length("POOL_CORE_CHAOS_SECONDS"));
+    for round in 0.. {
+        let left = length.saturating_sub(start.elapsed()).min(Duration::from_secs(10));
+        if left.is_zero() {
+            break;
+        }
+        play_for(left, again(&builder), seed.wrapping_add(round));
+        before.assert_as_before();
+        println!("{round}: {} s of {} s", start.elapsed().as_secs(), length.as_secs());
+    }
+}
+
+fn play_for(length: Duration, builder: Builder, seed: u64) {
+    // A thread cannot be killed: its task would go on, and another thread take its place.
+    let kills = !format!("{builder:?}").contains("InProcess");
     let pool = pool(builder, 2);
     let deeds = Arc::new(Deeds::default());
     let threads: Vec<_> = (0..8)
@@ -94,9 +126,9 @@ fn d13_eight_threads_at_random_keep_every_promise(builder: Builder) {
             let (pool, deeds) = (pool.share(), Arc::clone(&deeds));
             thread::spawn(move || {
                 let mut random = Random::new(seed ^ (number << 32));
-                let end = Instant::now() + Duration::from_secs(3);
+                let end = Instant::now() + length;
                 while Instant::now() < end {
-                    play(&pool, &mut random, &deeds);
+                    play(&pool, &mut random, &deeds, kills);
                 }
             })
         })
@@ -110,7 +142,7 @@ fn d13_eight_threads_at_random_keep_every_promise(builder: Builder) {
 }
 
 /// One turn of a player: some submits, and then something to each future.
-fn play(pool: &pool_core::ProcessPoolExecutor, random: &mut Random, deeds: &Arc<Deeds>) {
+fn play(pool: &pool_core::ProcessPoolExecutor, random: &mut Random, deeds: &Arc<Deeds>, kills: bool) {
     let numbers: Vec<u64> = (0..1 + random.below(20)).map(|_| random.below(1 << 20)).collect();
     if random.below(5) == 0 {
         let results = pool.batch().chunksize(1 + random.below(8) as usize).map(work, numbers.clone()).unwrap();
@@ -122,12 +154,13 @@ fn play(pool: &pool_core::ProcessPoolExecutor, random: &mut Random, deeds: &Arc<
     }
     let futures: Vec<(u64, Future<u64>)> = numbers.iter().map(|&n| (n, pool.submit(work, (n,)).unwrap())).collect();
     for (n, future) in &futures {
-        match random.below(4) {
-            0 => {
+        match random.below(if kills { 40 } else { 38 }) {
+            0..=9 => {
                 let was_cancelled = future.cancel();
                 deeds.judge(*n, was_cancelled, &future.result());
             }
-            1 => {
+            38.. => judge_killed(*n, future, deeds),
+            10..=19 => {
                 deeds.callbacks_added.fetch_add(1, Ordering::SeqCst);
                 let (deeds, n) = (Arc::clone(deeds), *n);
                 future.add_done_callback(move |future| {
@@ -135,10 +168,20 @@ fn play(pool: &pool_core::ProcessPoolExecutor, random: &mut Random, deeds: &Arc<
                     deeds.judge(n, false, &future.result());
                 });
             }
-            2 => deeds.judge(*n, false, &future.result()),
+            20..=29 => deeds.judge(*n, false, &future.result()),
             _ => {}
         }
     }
+}
+
+/// Kills a task in whatever state it is.
+fn judge_killed(n: u64, future: &Future<u64>, deeds: &Deeds) {
+    let was_stopped = future.kill();
+    match future.result() {
+        Err(TaskError::Killed(killed)) => assert!(was_stopped, "{n}: {killed}"),
+        end => deeds.judge(n, was_stopped && future.cancelled(), &end),
+    }
+    assert!(future.done() && future.kill() == future.cancelled(), "{n}: nothing is stopped twice");
 }
 
 fn pools_that_are_shut_down_at_random_moments_answer_for_every_task(builder: Builder) {
@@ -208,7 +251,7 @@ fn pools_that_lose_workers_at_random_answer_for_every_task(builder: Builder) {
     };
     let mut random = Random::new(!seed);
     while Instant::now() < end {
-        play(&pool, &mut random, &deeds);
+        play(&pool, &mut random, &deeds, false);
     }
     killer.join().unwrap();
     // Whatever was lost, the pool is whole.

@@ -267,3 +267,6 @@ pub(super) fn packets_of(frame: &Frame) -> Result<Vec<Packet>, RefusedWhy> {
     let memory = packet::memory_of(bytes).map_err(|errno| RefusedWhy::NoMemory { size, errno })?;
     Ok(vec![Packet::memory(memory), Packet::bytes(request(Place::Memory(size)))])
 }
+
+#[cfg(test)]
+mod fuzz;

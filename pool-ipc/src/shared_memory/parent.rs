@@ -307,6 +307,9 @@ impl ParentSide for Channel {
 }
 
 #[cfg(test)]
+mod fuzz;
+
+#[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 

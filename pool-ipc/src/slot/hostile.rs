@@ -3,6 +3,9 @@
 //! What must hold: no panic and no end of a loop that the worker decides; every item has one account, delivered, handed
 //! back or blamed; what is handed back carries the bytes that were posted; and what is kept of the worker is bounded.
 
+#[cfg(all(target_os = "linux", not(pool_portable)))]
+mod fuzz;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -128,14 +131,19 @@ struct Books {
     /// The items without an account.
     open: BTreeSet<(u32, u32)>,
     sizes: Vec<usize>,
+    /// How many outcomes, frames and blamed items came out.
+    tally: [u64; 3],
 }
 
 impl Books {
     fn new() -> Self {
-        let memory = Memory { request: Region::heap(request::SIZE), outcome: Region::heap(outcome::SIZE) };
+        Self::over(Memory { request: Region::heap(request::SIZE), outcome: Region::heap(outcome::SIZE) })
+    }
+
+    fn over(memory: Memory) -> Self {
         let memory = Arc::new(memory);
         let parent = ParentEnd::new(LinkId(1), Arc::clone(&memory), Nobody);
-        Self { parent, memory, posted: 0, open: BTreeSet::new(), sizes: Vec::new() }
+        Self { parent, memory, posted: 0, open: BTreeSet::new(), sizes: Vec::new(), tally: [0; 3] }
     }
 
     fn take(&mut self, step: Step) {
@@ -208,6 +216,7 @@ impl Books {
         for event in events {
             match event {
                 LinkEvent::Outcome { outcome, outstanding, .. } => {
+                    self.tally[0] += 1;
                     bytes += outcome.result.map_or(0, |body| body.len());
                     assert!(outstanding <= SLOTS);
                     self.account(&outcome.owner, outcome.item);
@@ -221,6 +230,7 @@ impl Books {
 
     fn handed_back(&mut self, frame: &Frame) {
         assert!(!frame.window.is_empty());
+        self.tally[1] += 1;
         let owner = *frame.owner.downcast_ref::<u32>().expect("owners are numbers here");
         assert_eq!(frame.payload.as_slice(), vec![owner as u8; self.sizes[owner as usize]], "frame {owner}");
         frame.window.clone().for_each(|item| self.account(&frame.owner, item));
@@ -231,18 +241,21 @@ impl Books {
         assert!(self.open.remove(&(owner, item)), "item {item} of frame {owner} has two accounts, or was never posted");
     }
 
-    fn finish(mut self) {
+    /// Closes the books. Gives what the worker was found to be, and how much came out.
+    fn finish(mut self) -> (Option<Corrupt>, [u64; 3]) {
         let mut events = Vec::new();
-        let (_, lost) = self.parent.finish(&mut events);
+        let (corrupt, lost) = self.parent.finish(&mut events);
         self.events(events);
         for lost in lost {
             if let Some(item) = lost.blamed {
+                self.tally[2] += 1;
                 self.account(&lost.owner, item);
             }
             lost.rest.iter().for_each(|rest| self.handed_back(rest));
         }
         assert!(self.open.is_empty(), "these items have no account: {:?}", self.open);
         assert_eq!(self.parent.outstanding(), 0);
+        (corrupt, self.tally)
     }
 }
 

@@ -36,31 +36,39 @@ pub(crate) fn d02_request_of_another_task_cannot_be_changed_by_any_call(backend:
 
 pub(crate) fn contract_05_garbage_on_the_channel_ends_the_link_and_hands_back_the_rest(backend: &dyn Backend) {
     let mut rig = Rig::new(backend);
-    let other = rig.start();
-    for kind in GARBAGE {
-        let link = rig.start();
-        post(&link, frame(0, request("echo", b"before"), 1));
-        assert_eq!(rig.outcome(&link), echo(0, 0, b"before"));
-        post(&link, frame(1, request(&format!("attack send-{kind}"), &[]), 3));
-        for (owner, size) in [(2, 10), (3, 100_000), (4, 300_000)] {
-            post(&link, frame(owner, request("echo", &vec![6; size]), 2));
-        }
-        let Story { delivered, end, .. } = rig.story(&link);
-        assert!(delivered.is_empty(), "{kind}: {delivered:?}");
-        assert_eq!(end.cause, ExitCause::Signal(libc::SIGKILL), "{kind}");
-        assert!(matches!(end.corrupt, Some(Corrupt::Message { .. } | Corrupt::Descriptor { .. })), "{kind}: {end:?}");
-        let blamed: Vec<_> = end.lost.iter().map(|lost| (number(&lost.owner), lost.blamed)).collect();
-        assert_eq!(blamed, [(1, Some(0)), (2, None), (3, None), (4, None)], "{kind}");
-        for (lost, size) in end.lost.into_iter().skip(1).zip([10, 100_000, 300_000]) {
-            let rest = lost.rest.expect("nobody began it");
-            assert_eq!(
-                (rest.payload.as_slice(), rest.window.clone()),
-                (request("echo", &vec![6; size]).as_slice(), 0..2)
-            );
-        }
-        post(&other, frame(9, request("echo", b"as ever"), 1));
-        assert_eq!(rig.outcome(&other), echo(9, 0, b"as ever"));
+    GARBAGE.iter().for_each(|kind| judge(&mut rig, kind));
+}
+
+pub(crate) fn d12_strange_descriptors_in_place_of_a_sealed_memfd_are_judged_and_closed(backend: &dyn Backend) {
+    let mut rig = Rig::new(backend);
+    STRANGE_DESCRIPTORS.iter().for_each(|kind| judge(&mut rig, kind));
+    for kind in ["memfd:hostile", "/#"] {
+        assert!(descriptors(kind).is_empty(), "nothing of what came is kept: {kind}");
     }
+}
+
+/// A worker that sends this is judged: what it had not begun comes back, and another one goes on.
+fn judge(rig: &mut Rig, kind: &str) {
+    let other = rig.start();
+    let link = rig.start();
+    post(&link, frame(0, request("echo", b"before"), 1));
+    assert_eq!(rig.outcome(&link), echo(0, 0, b"before"));
+    post(&link, frame(1, request(&format!("attack send-{kind}"), &[]), 3));
+    for (owner, size) in [(2, 10), (3, 100_000), (4, 300_000)] {
+        post(&link, frame(owner, request("echo", &vec![6; size]), 2));
+    }
+    let Story { delivered, end, .. } = rig.story(&link);
+    assert!(delivered.is_empty(), "{kind}: {delivered:?}");
+    assert_eq!(end.cause, ExitCause::Signal(libc::SIGKILL), "{kind}");
+    assert!(matches!(end.corrupt, Some(Corrupt::Message { .. } | Corrupt::Descriptor { .. })), "{kind}: {end:?}");
+    let blamed: Vec<_> = end.lost.iter().map(|lost| (number(&lost.owner), lost.blamed)).collect();
+    assert_eq!(blamed, [(1, Some(0)), (2, None), (3, None), (4, None)], "{kind}");
+    for (lost, size) in end.lost.into_iter().skip(1).zip([10, 100_000, 300_000]) {
+        let rest = lost.rest.expect("nobody began it");
+        assert_eq!((rest.payload.as_slice(), rest.window.clone()), (request("echo", &vec![6; size]).as_slice(), 0..2));
+    }
+    post(&other, frame(9, request("echo", b"as ever"), 1));
+    assert_eq!(rig.outcome(&other), echo(9, 0, b"as ever"));
     rig.close(&other);
 }
 
@@ -90,17 +98,18 @@ pub(crate) fn contract_05_worker_that_overwrites_its_outcomes_ends_and_others_go
 }
 
 /// What a worker sends that no worker of ours sends.
-const GARBAGE: [&str; 10] = [
-    "unknown",
-    "nothing",
-    "too-long",
-    "cut-short",
+const GARBAGE: [&str; 5] = ["unknown", "nothing", "too-long", "cut-short", "a-message-with-a-descriptor"];
+
+/// What it sends along with a message that is in order.
+const STRANGE_DESCRIPTORS: [&str; 8] = [
     "a-pipe",
     "an-open-memfd",
     "a-smaller-memfd",
     "a-sparse-memfd",
+    "a-shrinking-memfd",
+    "a-shrinking-file",
     "many-descriptors",
-    "a-message-with-a-descriptor",
+    "two-hundred-descriptors",
 ];
 
 /// The worker's side: the attack, and the report.
@@ -232,7 +241,10 @@ fn send(garbage: &str) {
         "an-open-memfd" => return send_memfd(&large(10), 10, SealFlags::SHRINK | SealFlags::GROW),
         "a-smaller-memfd" => return send_memfd(&large(1000), 10, seals),
         "a-sparse-memfd" => return send_sparse(&large(1 << 40), 1 << 40, seals),
-        "many-descriptors" => (large(10), vec![pipe.as_fd(); 100]),
+        "a-shrinking-memfd" => return send_and_shrink(&large(5000), memfd().into()),
+        "a-shrinking-file" => return send_and_shrink(&large(5000), unnamed_file()),
+        "many-descriptors" => (large(10), vec![pipe.as_fd(); 5]),
+        "two-hundred-descriptors" => (large(10), vec![pipe.as_fd(); 200]),
         "a-message-with-a-descriptor" => (vec![17, 1], vec![pipe.as_fd()]),
         _ => panic!("no such garbage: {garbage}"),
     };
@@ -253,6 +265,21 @@ fn send_sparse(bytes: &[u8], size: u64, seals: SealFlags) {
     send_raw(bytes, &[memfd.as_fd()]);
 }
 
+/// What it refers to shrinks as soon as it was sent.
+fn send_and_shrink(bytes: &[u8], mut file: std::fs::File) {
+    file.write_all(&[1; 5000]).expect("there is memory");
+    send_raw(bytes, &[file.as_fd()]);
+    file.set_len(0).expect("nothing keeps it from it");
+}
+
+fn unnamed_file() -> std::fs::File {
+    let flags = rustix::fs::OFlags::TMPFILE | rustix::fs::OFlags::RDWR | rustix::fs::OFlags::CLOEXEC;
+    let folder = std::env::temp_dir();
+    rustix::fs::open(&folder, flags, rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR)
+        .expect("a file without a name")
+        .into()
+}
+
 fn memfd() -> OwnedFd {
     rustix::fs::memfd_create("hostile", MemfdFlags::ALLOW_SEALING).expect("a memfd")
 }
@@ -261,7 +288,7 @@ fn send_raw(bytes: &[u8], fds: &[BorrowedFd<'_>]) {
     use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketType};
     let is_channel = |fd: &BorrowedFd<'_>| rustix::net::sockopt::socket_type(fd) == Ok(SocketType::SEQPACKET);
     let channel = descriptors("socket").into_iter().find(is_channel).expect("the channel is there");
-    let mut space = vec![std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(100))];
+    let mut space = vec![std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(200))];
     let mut ancillary = SendAncillaryBuffer::new(&mut space);
     assert!(fds.is_empty() || ancillary.push(SendAncillaryMessage::ScmRights(fds)));
     rustix::net::sendmsg(channel, &[std::io::IoSlice::new(bytes)], &mut ancillary, SendFlags::NOSIGNAL)

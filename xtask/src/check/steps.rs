@@ -4,7 +4,7 @@
 
 use std::process::Command;
 
-use super::leaks;
+use super::{leaks, long};
 use crate::run;
 use crate::task::TaskError;
 use crate::test::{self, Show};
@@ -35,7 +35,7 @@ pub(super) struct Step {
 }
 
 /// All of them, the quick ones first.
-pub(super) const STEPS: [Step; 8] = [
+pub(super) const STEPS: [Step; 9] = [
     Step { name: "fmt", perform: fmt },
     Step { name: "clippy", perform: clippy },
     Step { name: "docs", perform: docs },
@@ -44,6 +44,7 @@ pub(super) const STEPS: [Step; 8] = [
     Step { name: "portable", perform: portable },
     Step { name: "test", perform: tests },
     Step { name: "leaks", perform: leaks },
+    Step { name: "long", perform: long::perform },
 ];
 
 fn fmt(_: Length) -> Result<Verdict, TaskError> {
