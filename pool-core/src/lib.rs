@@ -54,7 +54,7 @@
 //!                                 ^   |                                                   |
 //!                                 |   | Action::Start, Feed: an Order for the feeder      |
 //!                                 |   | Action::Offer: the Link is idle                   |
-//!                                 |   | Action::Steal, Recall, Close, Kill: to Links      |
+//!                                 |   | Action::Steal, Recall, Halve, Close, Kill: Links  |
 //!                                 |   | Action::Look, Corner, Soften: to what is stopped   |
 //!                                 |   | Action::Break, Finish: the end of the pool        |
 //!                                 |   |                                                   |

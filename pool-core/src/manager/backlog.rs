@@ -86,6 +86,7 @@ impl Backlog {
 
     /// Takes everything, also what is reserved: by a feeder that is no more.
     pub(crate) fn drain(&self) -> Vec<Frame> {
+        let _all = self.reserve(usize::MAX);
         std::iter::from_fn(|| self.pop()).inspect(|_| self.settle()).collect()
     }
 

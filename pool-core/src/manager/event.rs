@@ -35,6 +35,10 @@ pub(crate) enum Event {
     Stolen { thief: LinkId, frames: usize },
     /// A frame with a time limit was posted to this link.
     Limited(LinkId),
+    /// A frame of several items was posted to this link.
+    Burdened(LinkId),
+    /// Half of what nobody has begun at this link was taken back: so many frames, or a part of one.
+    Halved { link: LinkId, frames: usize },
     /// When one of the time limits of this link is due.
     Clocked { link: LinkId, due: Due },
     /// What this worker runs is to be stopped.
@@ -59,6 +63,7 @@ impl Event {
             | Self::Recalled(link)
             | Self::Withdrawn(link)
             | Self::Taken(link)
+            | Self::Burdened(link)
             | Self::Stolen { thief: link, .. } => Some(link),
             _ => None,
         }
@@ -103,6 +108,8 @@ pub(crate) enum Action {
     Steal { thief: LinkId },
     /// Take back to the backlog what waits at this link.
     Recall(LinkId),
+    /// Take back half of what nobody has begun there, also of the frame that runs.
+    Halve(LinkId),
     /// Its worker may end once it has run what it has.
     Close(LinkId),
     /// Find out when a time limit of this link is due.

@@ -41,7 +41,7 @@ fn start(pool: &Pool, id: LinkId) {
 }
 
 fn feed(pool: &Pool, link: &Arc<dyn Link>, frames: usize) {
-    let mut limited = false;
+    let (mut limited, mut several) = (false, false);
     for left in (0..frames).rev() {
         let Some(mut frame) = pool.backlog.pop() else { break };
         let room = u32::try_from(link.room()).unwrap_or(u32::MAX);
@@ -50,6 +50,7 @@ fn feed(pool: &Pool, link: &Arc<dyn Link>, frames: usize) {
             pool.backlog.give_back(vec![frame.split_off(room)]);
         }
         limited |= has_timeout(&frame);
+        several |= frame.items() > 1;
         let (work, window) = (Work::of(&frame.owner), frame.window.clone());
         let posting = catch_unwind(AssertUnwindSafe(|| work.post(frame, link)));
         match posting {
@@ -73,6 +74,9 @@ fn feed(pool: &Pool, link: &Arc<dyn Link>, frames: usize) {
         }
     }
     pool.tell(Event::Fed(link.id()));
+    if several {
+        pool.tell(Event::Burdened(link.id()));
+    }
     if limited {
         pool.tell(Event::Limited(link.id()));
     }

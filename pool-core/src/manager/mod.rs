@@ -132,6 +132,9 @@ impl Manager {
         starts.into_iter().for_each(|event| self.decide(event, now));
         self.sort(now);
         self.hear(inbox, now);
+        if self.abandoned {
+            return;
+        }
         if self.state.deadline().is_some_and(|deadline| deadline <= now) {
             self.decide(Event::Tick, now);
         }
@@ -344,6 +347,7 @@ impl Manager {
                 self.take_back(frames);
                 answers.push_back(Event::Recalled(id));
             }
+            Action::Halve(id) => self.halve(id, answers),
             Action::Offer(id) => self.with_link(id, |link| self.pool.idle.offer(Arc::clone(link))),
             Action::Withdraw(id) => {
                 let is_idle = self.pool.idle.withdraw_one(id);
@@ -380,6 +384,19 @@ impl Manager {
         };
         self.pool.orders.give(Order::Feed { link, frames });
         None
+    }
+
+    /// Takes half of what nobody has begun at this link, for one that rests, if one still does.
+    fn halve(&mut self, id: LinkId, answers: &mut VecDeque<Event>) {
+        let resting = self.pool.idle.withdraw();
+        let link = self.pool.link(id).filter(|_| resting.is_some());
+        let halved = link.map(|link| link.recall_tail(Share::Half)).unwrap_or_default();
+        let frames = halved.len();
+        self.take_back(halved);
+        // Who rests is fed before the one that may have nothing left.
+        answers.push_back(Event::Halved { link: id, frames });
+        answers.extend(resting.map(|resting| Event::Withdrawn(resting.id())));
+        answers.extend((frames > 0).then_some(Event::Recalled(id)));
     }
 
     /// Takes half of what waits at the link with the most.

@@ -169,7 +169,7 @@ impl Pool {
             return Ok(Some(frame));
         }
         let Some(link) = self.idle.take() else { return Ok(Some(frame)) };
-        let (work, limited) = (Work::of(&frame.owner), has_timeout(&frame));
+        let (work, limited, several) = (Work::of(&frame.owner), has_timeout(&frame), frame.items() > 1);
         let posting = catch_unwind(AssertUnwindSafe(|| work.post(frame, &link)));
         self.idle.taken(link.id());
         let posting = posting.map_err(|payload| {
@@ -179,6 +179,9 @@ impl Pool {
         })?;
         match posting {
             Posting::Posted => {
+                if several {
+                    self.tell(Event::Burdened(link.id()));
+                }
                 if limited {
                     self.tell(Event::Limited(link.id()));
                 }

@@ -12,6 +12,7 @@
 
 mod breaker;
 mod ladder;
+mod split;
 mod staff;
 mod worker;
 
@@ -59,6 +60,8 @@ enum Timer {
     Age,
     /// The worker may have been idle for as long as it may.
     Idle,
+    /// A frame of several items may have been long enough with one worker.
+    Split,
     /// A task may have run for as long as it may.
     Limit,
     /// A worker was asked to end and has had its time.
@@ -128,6 +131,11 @@ impl State {
         self.phase == Phase::Finished
     }
 
+    /// How long a worker that was asked to end may take to.
+    pub(crate) fn stop_grace(&self) -> Duration {
+        self.limits.stop_grace
+    }
+
     /// Whether workers can be ended.
     pub(crate) fn has_processes(&self) -> bool {
         self.limits.processes
@@ -170,6 +178,8 @@ impl State {
             }
             Event::Stolen { thief, frames: 0 } => self.rest(thief, view, actions),
             Event::Stolen { thief, .. } => self.employ(thief, view, actions),
+            Event::Burdened(link) => self.burdened(link, view),
+            Event::Halved { link, frames } => self.halved(link, frames, view),
             Event::Limited(link) => actions.push(Action::Look(link)),
             Event::Clocked { link, due } => self.clocked(link, due, actions),
             Event::Condemned(link) => self.condemned(link, actions),
@@ -433,6 +443,7 @@ impl State {
                 Timer::Hello | Timer::Retry => {}
                 Timer::Limit => self.look_is_due(link, deadline, actions),
                 Timer::Kill => actions.push(Action::Kill(link)),
+                Timer::Split => self.split_is_due(link, actions),
                 Timer::Patience if worker.outstanding <= 1 => worker.timed = false,
                 Timer::Patience => {
                     let patience_ends = *worker.since.get_or_insert(view.now) + PATIENCE;

@@ -94,8 +94,12 @@ impl Manager {
             self.sentences.entry(link.id()).or_insert_with(|| Sentence::on(running, stop.why));
             self.decide(Event::Condemned(link.id()), now);
         }
-        if !found || (work.is_batch() && !work.is_done()) {
-            self.stops.add(now + LOOK_AGAIN, stop);
+        // Of a batch there may be more, where a backend tells late what has begun: that is over once the worker is.
+        let again = if found { self.state.stop_grace().max(LOOK_AGAIN) } else { LOOK_AGAIN };
+        if (!found || work.is_batch() && !work.is_done())
+            && let Some(at) = now.checked_add(again)
+        {
+            self.stops.add(at, stop);
         }
     }
 

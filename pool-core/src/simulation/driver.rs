@@ -60,6 +60,7 @@ pub(super) fn run(world: &Arc<World>, pool: &Pool) -> Result<(), String> {
         let mut state = world.state();
         let Some(moment) = deadline.into_iter().chain(state.next_moment()).min() else { return Ok(()) };
         log::trace!("nobody acts before {moment:?}");
+        see_that_no_batch_waits_in_vain(world, &state, pool, moment)?;
         // A deadline that has passed is a turn that is due, and was not chosen only if there is no further turn.
         if moment <= state.now {
             return Ok(());
@@ -67,6 +68,23 @@ pub(super) fn run(world: &Arc<World>, pool: &Pool) -> Result<(), String> {
         state.now = moment;
     }
 }
+
+/// Where one worker has several items and others rest, they are spread before anything takes long. A worker that has lied is
+/// not asked for what it has.
+fn see_that_no_batch_waits_in_vain(world: &World, state: &State, pool: &Pool, moment: Duration) -> Result<(), String> {
+    let judged = world.plan.recall && world.plan.trouble.garbles == 0 && moment > state.now + SOON;
+    if !judged || pool.idle.len() == 0 {
+        return Ok(());
+    }
+    let mut running = state.workers.iter().filter(|(_, worker)| !worker.is_gone() && worker.is_running());
+    match running.find(|(_, worker)| worker.near.unclaimed() > 0) {
+        None => Ok(()),
+        Some((id, _)) => Err(format!("{id:?} keeps items that it has not begun, and somebody rests")),
+    }
+}
+
+/// Longer than the manager's patience with what waits behind a task.
+const SOON: Duration = Duration::from_millis(10);
 
 /// While nobody has anything to do, no frame waits for a worker that is there, or that could be.
 fn see_that_nothing_waits_in_vain(world: &World, pool: &Pool) -> Result<(), String> {

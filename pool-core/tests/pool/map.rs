@@ -231,6 +231,25 @@ fn dropping_results_that_were_begun_cancels_what_was_not(builder: Builder) {
     drop_results_after_a_chunk(builder, 1);
 }
 
+mod the_tail_of_a_running_chunk_goes_to_a_worker_that_rests {
+    test_on!(super::spread_a_chunk: shared_memory, in_process);
+}
+
+fn spread_a_chunk(builder: Builder) {
+    let gate = Gate::new();
+    let pool = pool(builder, 2);
+    let warm = [0, 1].map(|item| pool.submit(stop_at, (gate.name(), item)).unwrap());
+    drop([gate.next(), gate.next()]);
+    assert!(warm.iter().all(|future| future.result().is_ok()));
+    let results = pool.batch().chunksize(8).map(stop_at, (repeat(gate.name()), 0..8)).unwrap();
+    let first = gate.next();
+    let second = gate.next();
+    assert_eq!((first.item, second.item), (0, 4), "half of what was left went elsewhere");
+    drop((first, second));
+    (0..6).for_each(|_| drop(gate.next()));
+    assert_eq!(results.collect::<Result<Vec<_>, _>>().unwrap(), (0..8).collect::<Vec<_>>());
+}
+
 /// Where frames can be recalled, this goes for the items of the very chunk that runs, too.
 mod dropping_results_takes_back_the_rest_of_the_chunk_that_runs {
     test_on!(super::drop_results_after_a_chunk_of_4: shared_memory, in_process);

@@ -2,6 +2,7 @@
 
 mod forgetting;
 mod model;
+mod split;
 
 use pool_ipc::ExitCause;
 

@@ -44,6 +44,8 @@ pub(super) struct Worker {
     pub(super) pace: Option<Duration>,
     /// Whether the timer is set that watches over frames posted ahead.
     pub(super) timed: bool,
+    /// The timer is set that watches over frames of several items.
+    pub(super) burdened: bool,
     /// When its limits are looked at next.
     pub(super) look_at: Option<Instant>,
     /// What it runs is being stopped.
@@ -75,6 +77,7 @@ impl Worker {
             since: None,
             pace: None,
             timed: false,
+            burdened: false,
             look_at: None,
             condemned: false,
             given_up: false,

@@ -97,8 +97,8 @@ impl Model {
                 self.idle.retain(|idle| *idle != link);
                 return Some(if self.idle.len() < before { Event::Withdrawn(link) } else { Event::Taken(link) });
             }
-            // Nothing has a time limit here: what is stopped is the simulation's matter.
-            Action::Look(_) | Action::Corner(_) | Action::Soften(_) => unreachable!("{action:?}"),
+            // Nothing has a time limit or several items here: that is the simulation's matter.
+            Action::Look(_) | Action::Corner(_) | Action::Soften(_) | Action::Halve(_) => unreachable!("{action:?}"),
             Action::Steal { thief } => {
                 let spare = |worker: &ModelWorker| worker.held.saturating_sub(usize::from(worker.hello));
                 let others = self.workers.iter_mut().filter(|(link, _)| **link != thief);
