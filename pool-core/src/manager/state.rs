@@ -2,7 +2,8 @@
 //! each policy is a table test.
 //!
 //! Keeps true:
-//! 1. A worker that has nothing to do is offered to callers, or fed, or closed; never forgotten.
+//! 1. A worker that has nothing to do is offered to callers, or fed, or closed; never forgotten. Once the pool was shut down
+//!    it stays as long as frames may come back to it.
 //! 2. Workers start on demand, one for each frame that no other worker is there for, up to the maximum.
 //! 3. A link is fed by pace: one frame ahead of none where tasks are long, many where they are short, and what waits behind
 //!    a task that turns out long is taken back.
@@ -11,6 +12,7 @@
 //! 5. How many workers there are, and when one makes room for another, is said in [`staff`].
 
 mod breaker;
+mod draining;
 mod ladder;
 mod staff;
 mod worker;
@@ -321,6 +323,7 @@ impl State {
                 self.note_idle(link, view);
             }
             Phase::Draining if view.waiting > 0 => self.employ(link, view, actions),
+            Phase::Draining if self.may_come_back(view) => {}
             _ => self.close(link, actions),
         }
     }
@@ -337,6 +340,7 @@ impl State {
 
     /// Starts workers for frames that nobody is there for. Frames that starting workers will take are not counted.
     fn start_on_demand(&mut self, view: View, actions: &mut Vec<Action>) {
+        let view = self.employ_stayers(view, actions);
         if !matches!(self.phase, Phase::Open | Phase::Draining) || !self.may_start(view) {
             return;
         }
@@ -461,6 +465,7 @@ impl State {
                 self.phase = Phase::Finished;
                 actions.push(Action::Finish);
             }
+            Phase::Draining if view.waiting == 0 && !self.may_come_back(view) => self.dismiss_stayers(actions),
             _ => {}
         }
     }

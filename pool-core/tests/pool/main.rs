@@ -16,6 +16,7 @@ mod bad_input;
 mod chaos;
 mod deadlock;
 mod descriptors;
+mod draining;
 mod executor;
 mod forks;
 mod hostile;

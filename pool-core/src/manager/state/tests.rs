@@ -172,6 +172,36 @@ fn idle_worker_is_closed_at_shutdown_and_the_pool_finishes_when_it_is_gone() {
     assert!(desk.state.is_finished());
 }
 
+/// A pool that was shut down with a worker that is free, and one that holds two frames.
+fn draining_with_a_free_worker() -> Desk {
+    let mut desk = Desk::with_idle_worker();
+    desk.step(Event::Submitted, 2, 0);
+    desk.step(Event::Started(OTHER), 2, 0);
+    desk.step(Event::Ready(OTHER), 0, 0);
+    assert_eq!(desk.step(Event::Fed(OTHER), 0, 2), []);
+    desk.step(Event::ShutDown, 0, 0);
+    assert_eq!(desk.step(Event::Withdrawn(LINK), 0, 0), [Action::Steal { thief: LINK }]);
+    assert_eq!(desk.step(Event::Stolen { thief: LINK, frames: 0 }, 0, 0), [], "it stays");
+    desk
+}
+
+#[test]
+fn free_worker_stays_while_draining_until_nobody_holds_a_frame() {
+    let mut desk = draining_with_a_free_worker();
+    assert_eq!(desk.step(Event::Progress { link: OTHER, count: 1 }, 0, 1), []);
+    let actions = desk.step(Event::Progress { link: OTHER, count: 1 }, 0, 0);
+    assert_eq!(actions, [Action::Close(OTHER), Action::Close(LINK)]);
+}
+
+#[test]
+fn frame_that_comes_back_while_draining_goes_to_the_worker_that_stayed() {
+    let mut desk = draining_with_a_free_worker();
+    assert_eq!(desk.step(Event::Recalled(OTHER), 1, 1), []);
+    assert_eq!(desk.step(Event::Submitted, 1, 0), [Action::Feed { link: LINK, frames: 1 }]);
+    let mut desk = draining_with_a_free_worker();
+    assert_eq!(desk.step(ended(OTHER), 1, 0), [Action::Feed { link: LINK, frames: 1 }], "nobody is started");
+}
+
 #[test]
 fn pool_without_workers_finishes_at_shutdown() {
     assert_eq!(Desk::new().step(Event::ShutDown, 0, 0), [Action::Finish]);
