@@ -45,6 +45,8 @@ pub(crate) enum Event {
     Ended { link: LinkId, pid: u32, cause: ExitCause, blamed: bool },
     /// No further submits; what is queued is still run.
     ShutDown,
+    /// All workers are to be ended.
+    Halt(Means),
     /// A deadline passed.
     Tick,
 }
@@ -63,6 +65,17 @@ impl Event {
             _ => None,
         }
     }
+}
+
+/// How all workers are ended, weaker ones first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Means {
+    /// They are asked to end, once.
+    Terminate,
+    /// As for a time limit: they are asked, and killed after a grace.
+    Ladder,
+    /// They are killed.
+    Kill,
 }
 
 /// When something is to be done about what a link runs.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use pool_ipc::{ExitCause, Owner, Running, Ticket};
 
-use crate::error::{Killed, TaskError, TimeLimit, TimedOut};
+use crate::error::{ForcedBy, ForcedShutdown, Killed, TaskError, TimeLimit, TimedOut};
 
 /// Why a task is to be stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,6 +16,8 @@ pub(crate) enum Why {
     Deadline(Duration),
     /// Somebody wants it.
     Killed,
+    /// The pool is ended.
+    Forced(ForcedBy),
 }
 
 impl Why {
@@ -25,6 +27,7 @@ impl Why {
         match self {
             Self::Timeout(limit) => late(TimeLimit::Timeout, limit),
             Self::Deadline(limit) => late(TimeLimit::Deadline, limit),
+            Self::Forced(by) => TaskError::ForcedShutdown(Arc::new(ForcedShutdown::new(task, by, worker))),
             Self::Killed => match worker {
                 Some((pid, cause)) => TaskError::Killed(Arc::new(Killed::new(task, pid, cause))),
                 None => TaskError::Cancelled,

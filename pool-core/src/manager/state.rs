@@ -13,6 +13,7 @@
 
 mod breaker;
 mod draining;
+mod ending;
 mod ladder;
 mod staff;
 mod worker;
@@ -29,7 +30,7 @@ use self::staff::Staff;
 pub(crate) use self::staff::{Staffing, allowance};
 use self::worker::{Stage, Worker};
 use crate::error::{Broken, Loss, LossTime, StartFailure};
-use crate::manager::event::{Action, Event, View};
+use crate::manager::event::{Action, Event, Means, View};
 
 /// How long a frame may wait behind another one at a worker before it is taken back.
 const PATIENCE: Duration = Duration::from_millis(5);
@@ -101,6 +102,8 @@ pub(crate) struct State {
     timers: BTreeSet<(Instant, LinkId, Timer)>,
     staff: Staff,
     broken: Option<Arc<Broken>>,
+    /// All workers are being ended, those that come up later included.
+    halted: Option<Means>,
 }
 
 impl State {
@@ -118,6 +121,7 @@ impl State {
             timers: BTreeSet::new(),
             staff: Staff::default(),
             broken: None,
+            halted: None,
         }
     }
 
@@ -187,6 +191,7 @@ impl State {
                 self.dismiss_reserve(actions);
             }
             Event::ShutDown => {}
+            Event::Halt(means) => self.halt(means, actions),
             Event::Tick => self.tick(view, actions),
         }
         self.settle(view, actions);
@@ -198,6 +203,9 @@ impl State {
         self.workers.insert(link, Worker::starting());
         if let Some(deadline) = view.now.checked_add(self.limits.hello) {
             self.timers.insert((deadline, link, Timer::Hello));
+        }
+        if self.end_late_comer(link, actions) {
+            return;
         }
         match self.phase {
             Phase::Draining if self.staff.is_in_reserve(link) => self.close(link, actions),

@@ -118,6 +118,9 @@ impl Manager {
         link.close();
         let frames = link.recall_tail(Share::All);
         self.take_back(frames);
+        if let Some(holds) = self.sentence_by_force(&*link) {
+            return answers.push_back(Event::Cornered { link: id, holds });
+        }
         let holds = self.sentences.get(&id).is_some_and(|sentence| {
             let holds = link.running().is_some_and(|running| sentence.is_about(&running));
             if holds {
@@ -159,6 +162,7 @@ impl Manager {
             let error = sentence.why.error(Work::of(&owner).task(), Some((link.pid(), None)));
             self.completions.push_back((owner, item, Err(error)));
         }
+        self.leave_behind(&*link);
     }
 }
 

@@ -18,6 +18,7 @@ mod deadlock;
 mod descriptors;
 mod draining;
 mod executor;
+mod forced;
 mod forks;
 mod hostile;
 mod hosts;

@@ -8,7 +8,7 @@ use pool_ipc::ExitCause;
 use super::*;
 use crate::manager::event::Due;
 
-const GRACE: Duration = Duration::from_secs(1);
+pub(super) const GRACE: Duration = Duration::from_secs(1);
 const LIMITS: Limits = Limits {
     max_workers: 2,
     frames_a_link: 64,
@@ -19,13 +19,13 @@ const LIMITS: Limits = Limits {
 };
 
 /// A state, a clock that stands still unless it is moved, and what was said to do.
-struct Desk {
-    state: State,
-    now: Instant,
+pub(super) struct Desk {
+    pub(super) state: State,
+    pub(super) now: Instant,
 }
 
 impl Desk {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self::with(Staffing::NONE)
     }
 
@@ -33,7 +33,7 @@ impl Desk {
         Self { state: State::new(Limits { staffing, ..LIMITS }), now: Instant::now() }
     }
 
-    fn step(&mut self, event: Event, waiting: usize, outstanding: usize) -> Vec<Action> {
+    pub(super) fn step(&mut self, event: Event, waiting: usize, outstanding: usize) -> Vec<Action> {
         self.step_with_room(event, waiting, outstanding, usize::MAX)
     }
 
@@ -44,7 +44,7 @@ impl Desk {
     }
 
     /// A pool with one worker that has said hello and is offered to callers.
-    fn with_idle_worker() -> Self {
+    pub(super) fn with_idle_worker() -> Self {
         let mut desk = Self::new();
         assert_eq!(desk.step(Event::Submitted, 1, 0), [Action::Start(LINK)]);
         assert_eq!(desk.step(Event::Started(LINK), 1, 0), [Action::Feed { link: LINK, frames: 1 }]);
@@ -55,10 +55,10 @@ impl Desk {
     }
 }
 
-const LINK: LinkId = LinkId(0);
-const OTHER: LinkId = LinkId(1);
+pub(super) const LINK: LinkId = LinkId(0);
+pub(super) const OTHER: LinkId = LinkId(1);
 
-fn ended(link: LinkId) -> Event {
+pub(super) fn ended(link: LinkId) -> Event {
     Event::Ended { link, pid: 7, cause: ExitCause::Signal(9), blamed: false }
 }
 
@@ -170,36 +170,6 @@ fn idle_worker_is_closed_at_shutdown_and_the_pool_finishes_when_it_is_gone() {
     assert_eq!(desk.step(Event::Withdrawn(LINK), 0, 0), [Action::Close(LINK)]);
     assert_eq!(desk.step(ended(LINK), 0, 0), [Action::Finish]);
     assert!(desk.state.is_finished());
-}
-
-/// A pool that was shut down with a worker that is free, and one that holds two frames.
-fn draining_with_a_free_worker() -> Desk {
-    let mut desk = Desk::with_idle_worker();
-    desk.step(Event::Submitted, 2, 0);
-    desk.step(Event::Started(OTHER), 2, 0);
-    desk.step(Event::Ready(OTHER), 0, 0);
-    assert_eq!(desk.step(Event::Fed(OTHER), 0, 2), []);
-    desk.step(Event::ShutDown, 0, 0);
-    assert_eq!(desk.step(Event::Withdrawn(LINK), 0, 0), [Action::Steal { thief: LINK }]);
-    assert_eq!(desk.step(Event::Stolen { thief: LINK, frames: 0 }, 0, 0), [], "it stays");
-    desk
-}
-
-#[test]
-fn free_worker_stays_while_draining_until_nobody_holds_a_frame() {
-    let mut desk = draining_with_a_free_worker();
-    assert_eq!(desk.step(Event::Progress { link: OTHER, count: 1 }, 0, 1), []);
-    let actions = desk.step(Event::Progress { link: OTHER, count: 1 }, 0, 0);
-    assert_eq!(actions, [Action::Close(OTHER), Action::Close(LINK)]);
-}
-
-#[test]
-fn frame_that_comes_back_while_draining_goes_to_the_worker_that_stayed() {
-    let mut desk = draining_with_a_free_worker();
-    assert_eq!(desk.step(Event::Recalled(OTHER), 1, 1), []);
-    assert_eq!(desk.step(Event::Submitted, 1, 0), [Action::Feed { link: LINK, frames: 1 }]);
-    let mut desk = draining_with_a_free_worker();
-    assert_eq!(desk.step(ended(OTHER), 1, 0), [Action::Feed { link: LINK, frames: 1 }], "nobody is started");
 }
 
 #[test]
