@@ -90,7 +90,8 @@ pub use error::{
     PoolError, RemoteError, StartFailure, SubmitError, TaskError, TimeLimit, TimedOut, WaitTimedOut, WorkerDied,
 };
 pub use executor::{
-    BatchOptions, Builder, Handle, Inputs, Map, ProcessPoolExecutor, Shutdown, ShutdownReport, TaskOptions,
+    BatchOptions, Builder, Handle, Inputs, Map, OnWorkerLoss, ProcessPoolExecutor, Shutdown, ShutdownReport,
+    TaskOptions,
 };
 pub use future::{
     AsCompleted, Completer, Future, FutureState, InvalidState, RetryPolicy, ReturnWhen, WaitError, Waited,

@@ -23,6 +23,7 @@ pub use self::options::{BatchOptions, TaskOptions};
 pub use self::shutdown::{Shutdown, ShutdownReport};
 use crate::error::{PoolError, SubmitError};
 use crate::future::{Desk, Future};
+pub use crate::manager::OnWorkerLoss;
 use crate::manager::{Pool, Threads};
 use crate::task::{Arguments, Task};
 

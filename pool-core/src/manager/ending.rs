@@ -11,11 +11,12 @@ use std::time::Instant;
 
 use pool_ipc::{Corrupt, ExitCause, Link, LinkId, Owner};
 
-use crate::error::{ForcedBy, ForcedShutdown, TaskError, WorkerDied};
+use crate::error::{Broken, ForcedBy, ForcedShutdown, TaskError, WorkerDied};
 use crate::future::Encoded;
 use crate::manager::Manager;
 use crate::manager::event::{Event, Means};
 use crate::manager::sentence::{Sentence, Why};
+use crate::manager::state::State;
 use crate::manager::work::Work;
 
 /// How a pool is to be ended.
@@ -61,12 +62,19 @@ pub(super) struct Ending {
     /// What is to happen later.
     due: Option<Force>,
     /// What happened.
-    halted: Option<ForcedBy>,
+    halted: Option<Why>,
     /// The links that were ended.
     told: HashSet<LinkId>,
 }
 
 impl Ending {
+    /// The pool is broken, and if that ends its workers, this is why.
+    pub(super) fn note_break(&mut self, state: &State, broken: &Arc<Broken>) {
+        if state.is_halted() {
+            self.halted.get_or_insert_with(|| Why::Broken(Arc::clone(broken)));
+        }
+    }
+
     pub(super) fn next(&self) -> Option<Instant> {
         self.due.and_then(|force| force.at)
     }
@@ -92,7 +100,7 @@ impl Manager {
     }
 
     fn halt(&mut self, force: Force, now: Instant) {
-        self.ending.halted.get_or_insert(force.by);
+        self.ending.halted.get_or_insert(Why::Forced(force.by));
         self.doom.get_or_insert(force.doom());
         self.fail_doomed(now);
         self.decide(Event::Halt(force.means), now);
@@ -102,13 +110,13 @@ impl Manager {
 
     /// Notes what runs at a link that was cornered, if the pool is being ended. Whether there is anything.
     pub(super) fn sentence_by_force(&mut self, link: &dyn Link) -> Option<bool> {
-        let by = self.ending.halted?;
+        let why = self.ending.halted.clone()?;
         self.ending.told.insert(link.id());
         if let Some(running) = link.running() {
             link.cancel(running.ticket);
             let known = self.sentences.get(&link.id()).is_some_and(|sentence| sentence.is_about(&running));
             if !known {
-                self.sentences.insert(link.id(), Sentence::on(running, Why::Forced(by)));
+                self.sentences.insert(link.id(), Sentence::on(running, why));
             }
         }
         // Also where nothing is seen to run: a backend may tell late of a beginning.
@@ -128,7 +136,7 @@ impl Manager {
         if told && matches!(cause, ExitCause::Signal(_)) {
             self.pool.account.stopped_workers.fetch_add(1, Ordering::Relaxed);
         }
-        let forced = self.ending.halted.filter(|_| told);
+        let forced = self.ending.halted.clone().filter(|_| told);
         Blame { sentence: self.sentences.remove(&link), forced, pid, cause, corrupt }
     }
 
@@ -144,7 +152,7 @@ impl Manager {
 /// What there is to say about items that died with their worker.
 pub(super) struct Blame {
     sentence: Option<Sentence>,
-    forced: Option<ForcedBy>,
+    forced: Option<Why>,
     pid: u32,
     cause: ExitCause,
     corrupt: Option<Corrupt>,
@@ -155,8 +163,8 @@ impl Blame {
     pub(super) fn error(&self, owner: &Owner, item: u32) -> TaskError {
         let Self { sentence, forced, pid, cause, corrupt } = self;
         let task = Work::of(owner).task();
-        let sentenced = sentence.as_ref().filter(|sentence| sentence.names(owner, item)).map(|sentence| sentence.why);
-        match sentenced.or(forced.map(Why::Forced)) {
+        let sentenced = sentence.as_ref().filter(|sentence| sentence.names(owner, item)).map(|sentence| &sentence.why);
+        match sentenced.or(forced.as_ref()) {
             Some(why) => why.error(task, Some((*pid, Some(*cause)))),
             None => TaskError::WorkerDied(Arc::new(WorkerDied::new(task, *pid, *cause, corrupt.clone()))),
         }

@@ -41,8 +41,8 @@ pub(crate) enum Event {
     Condemned(LinkId),
     /// Nothing begins at this link any more. Whether what is to be stopped still runs.
     Cornered { link: LinkId, holds: bool },
-    /// A worker is gone, and a task is `blamed` for that, or none.
-    Ended { link: LinkId, pid: u32, cause: ExitCause, blamed: bool },
+    /// A worker is gone, and this task is `blamed` for that, or none.
+    Ended { link: LinkId, pid: u32, cause: ExitCause, blamed: Option<&'static str> },
     /// No further submits; what is queued is still run.
     ShutDown,
     /// All workers are to be ended.

@@ -40,6 +40,7 @@ use self::orders::{Mind, Order};
 use self::pool::Inbox;
 pub(crate) use self::pool::{Demand, Pool, Recruiter, Strength};
 use self::sentence::Sentence;
+pub use self::state::OnWorkerLoss;
 use self::state::State;
 pub(crate) use self::state::{Limits, RestartLimit, Staffing};
 use self::stopping::Stops;
@@ -232,11 +233,13 @@ impl Manager {
                 }
                 LinkEvent::Said { link, bytes } => self.greet(link, &bytes, now),
                 LinkEvent::Ended { link, pid, cause, corrupt, lost } => {
-                    let blamed = lost.iter().any(|lost| lost.blamed.is_some());
+                    let blamed = lost.iter().find(|lost| lost.blamed.is_some());
+                    let blamed = blamed.map(|lost| Work::of(&lost.owner).task());
                     let lied = self.liars.remove(&link).then_some(GREETED_AGAIN);
                     let blame = self.blame(link, pid, cause, corrupt.or(lied));
                     self.mourn(lost, |owner, item| blame.error(owner, item));
-                    self.bury(Event::Ended { link, pid, cause, blamed }, link, now);
+                    self.pool.discharge(link);
+                    self.decide(Event::Ended { link, pid, cause, blamed }, now);
                 }
             }
         }
@@ -283,11 +286,6 @@ impl Manager {
             rests.extend(rest);
         }
         self.take_back(rests);
-    }
-
-    fn bury(&mut self, ended: Event, link: LinkId, now: Instant) {
-        self.pool.discharge(link);
-        self.decide(ended, now);
     }
 
     fn take_back(&mut self, frames: Vec<Frame>) {
@@ -359,6 +357,7 @@ impl Manager {
             Action::Break => {
                 if let Some(broken) = self.state.broken() {
                     self.pool.break_down(Arc::clone(broken));
+                    self.ending.note_break(&self.state, broken);
                 }
                 let error = self.pool.verdict();
                 answers.extend(self.fail_pending(|_| error.clone()));

@@ -16,6 +16,7 @@ mod draining;
 mod ending;
 mod ladder;
 mod staff;
+mod strict;
 mod worker;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -28,6 +29,7 @@ use self::breaker::Breaker;
 pub(crate) use self::breaker::RestartLimit;
 use self::staff::Staff;
 pub(crate) use self::staff::{Staffing, allowance};
+pub use self::strict::OnWorkerLoss;
 use self::worker::{Stage, Worker};
 use crate::error::{Broken, Loss, LossTime, StartFailure};
 use crate::manager::event::{Action, Event, Means, View};
@@ -377,12 +379,15 @@ impl State {
         link
     }
 
-    fn ended(&mut self, link: LinkId, mut loss: Loss, blamed: bool, view: View, actions: &mut Vec<Action>) {
+    fn ended(&mut self, link: LinkId, mut loss: Loss, blamed: Option<&str>, view: View, actions: &mut Vec<Action>) {
         let Some(worker) = self.workers.remove(&link) else { return };
         self.loaded -= usize::from(worker.is_loaded());
         loss.time = worker.loss_time();
+        if self.breaks_with(&worker, blamed) {
+            return self.break_for(loss, blamed, actions);
+        }
         // Who was told to end is no loss, and neither is who ended by a task's doing.
-        if worker.stage != Stage::Closing && !blamed {
+        if worker.stage != Stage::Closing && blamed.is_none() {
             self.note_loss(link, loss, view, actions);
         }
         match worker.stage {

@@ -91,7 +91,7 @@ impl Manager {
         for link in self.pool.links() {
             let Some(running) = link.running().filter(|running| is_same(&running.owner, &owner)) else { continue };
             found = true;
-            self.sentences.entry(link.id()).or_insert_with(|| Sentence::on(running, stop.why));
+            self.sentences.entry(link.id()).or_insert_with(|| Sentence::on(running, stop.why.clone()));
             self.decide(Event::Condemned(link.id()), now);
         }
         if !found || (work.is_batch() && !work.is_done()) {

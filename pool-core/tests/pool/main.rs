@@ -37,6 +37,7 @@ mod retries;
 mod shortages;
 mod shutdown;
 mod slow_callbacks;
+mod strict;
 mod terminal;
 mod thread_workers;
 mod workers;

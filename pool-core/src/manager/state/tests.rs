@@ -59,11 +59,11 @@ pub(super) const LINK: LinkId = LinkId(0);
 pub(super) const OTHER: LinkId = LinkId(1);
 
 pub(super) fn ended(link: LinkId) -> Event {
-    Event::Ended { link, pid: 7, cause: ExitCause::Signal(9), blamed: false }
+    Event::Ended { link, pid: 7, cause: ExitCause::Signal(9), blamed: None }
 }
 
 fn exited(link: LinkId) -> Event {
-    Event::Ended { link, pid: 7, cause: ExitCause::Code(1), blamed: false }
+    Event::Ended { link, pid: 7, cause: ExitCause::Code(1), blamed: None }
 }
 
 fn panicked() -> Broken {

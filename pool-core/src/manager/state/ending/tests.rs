@@ -3,6 +3,7 @@
 use pool_ipc::LinkId;
 
 use crate::manager::event::{Action, Event, Means};
+use crate::manager::state::OnWorkerLoss;
 use crate::manager::state::tests::{Desk, GRACE, LINK, OTHER, ended};
 
 /// A pool that was shut down with a worker that is free, and one that holds two frames.
@@ -81,4 +82,19 @@ fn stronger_end_follows_a_weaker_one() {
     desk.step(Event::Halt(Means::Ladder), 0, 0);
     assert_eq!(desk.step(Event::Cornered { link: LINK, holds: true }, 0, 0), [Action::Soften(LINK)]);
     assert!(desk.step(Event::Halt(Means::Kill), 0, 0).contains(&Action::Kill(LINK)));
+}
+
+#[test]
+fn strict_pool_breaks_with_a_worker_that_nobody_asked_to_end() {
+    for (policy, is_strict) in [(OnWorkerLoss::Replace, false), (OnWorkerLoss::Break, true)] {
+        let mut desk = draining_with_workers_of_all_kinds();
+        desk.state.limits.staffing.on_worker_loss = policy;
+        let actions = desk.step(ended(LINK), 0, 0);
+        let expected = [Action::Break, Action::Close(OTHER), Action::Corner(OTHER), Action::Kill(OTHER)];
+        assert_eq!(actions, if is_strict { expected.to_vec() } else { vec![] });
+        let mut desk = draining_with_workers_of_all_kinds();
+        desk.state.limits.staffing.on_worker_loss = policy;
+        desk.step(Event::Condemned(LINK), 0, 1);
+        assert_eq!(desk.step(ended(LINK), 0, 0), [], "it was stopped");
+    }
 }
