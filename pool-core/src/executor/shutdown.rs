@@ -4,7 +4,7 @@
 //! and by many threads at once. Of several ends that are asked for, the one that comes first counts.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::error::ForcedBy;
 use crate::executor::{PANIC_GRACE, ProcessPoolExecutor};
@@ -77,9 +77,11 @@ impl Shutdown {
         let means = if self.kill { Means::Kill } else { Means::Ladder };
         match self.deadline {
             // One beyond the clock never comes.
-            Some(limit) => {
-                Instant::now().checked_add(limit).map(|at| Force { by: ForcedBy::Deadline(limit), means, at: Some(at) })
-            }
+            Some(limit) => pool_ipc::running_now().checked_add(limit).map(|at| Force {
+                by: ForcedBy::Deadline(limit),
+                means,
+                at: Some(at),
+            }),
             None => self.kill.then_some(Force { by: ForcedBy::Kill, means, at: None }),
         }
     }

@@ -117,9 +117,10 @@ impl Manager {
     }
 
     fn turn(&mut self) {
-        let deadline = self.deadline();
+        // All of the manager's times are of a clock that stands still while the program is stopped.
+        let deadline = self.deadline().map(pool_ipc::in_real_time);
         self.pool.hub.wait(deadline, &mut self.heard);
-        self.decide_on_news(Instant::now());
+        self.decide_on_news(pool_ipc::running_now());
     }
 
     /// When there is something to do though nothing happens.

@@ -102,7 +102,10 @@ impl Manager {
     /// Looks at what a link runs, and when that is over its limit.
     pub(super) fn look(&mut self, id: LinkId, now: Instant, answers: &mut VecDeque<Event>) {
         let Some(link) = self.pool.link(id) else { return };
-        let running = link.running();
+        let mut running = link.running();
+        if let Some(running) = &mut running {
+            running.since = running.since.map(pool_ipc::in_running_time);
+        }
         let due = due(running.as_ref(), link.shortest_timeout(), now);
         if let (Due::Now, Some(running)) = (due, running) {
             let limit = limit_of(&running).unwrap_or_default();

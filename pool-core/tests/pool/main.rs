@@ -23,6 +23,7 @@ mod forks;
 mod hostile;
 mod hosts;
 mod initializer;
+mod job_control;
 mod limits;
 mod losses;
 mod map;

@@ -256,7 +256,7 @@ pub(super) const ENTRIES: &[Entry] = &[
     proved(B, 7, "a codec error, on either side, fails that future alone"),
     proved(B, 8, "exit code 0 from a task is a loss, and named"),
     proved(B, 9, "the parent killed: no worker and no grandchild left"),
-    absent(B, 10, "Ctrl-C ends, Ctrl-Z stops the program with its workers", HARDENING),
+    proved(B, 10, "Ctrl-C ends, Ctrl-Z stops the program with its workers"),
     proved(B, 11, "1000 pools leave fds, processes, threads as before"),
     proved(B, 12, "running() only while it runs; cancel() works until then"),
     proved(B, 13, "a slow callback delays other callbacks only"),
