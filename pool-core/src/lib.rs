@@ -86,10 +86,13 @@ pub mod simulation;
 
 pub use bytes::Bytes;
 pub use error::{
-    Broken, CodecError, Coded, Exhausted, Killed, Loss, LossTime, NoMemory, NotFound, Panic, PoolError, RemoteError,
-    StartFailure, SubmitError, TaskError, TimeLimit, TimedOut, WaitTimedOut, WorkerDied,
+    Broken, CodecError, Coded, Exhausted, ForcedBy, ForcedShutdown, Killed, Loss, LossTime, NoMemory, NotFound, Panic,
+    PoolError, RemoteError, StartFailure, SubmitError, TaskError, TimeLimit, TimedOut, WaitTimedOut, WorkerDied,
 };
-pub use executor::{BatchOptions, Builder, Handle, Inputs, Map, ProcessPoolExecutor, Shutdown, TaskOptions};
+pub use executor::{
+    BatchOptions, Builder, Handle, Inputs, Map, OnWorkerLoss, ProcessPoolExecutor, Shutdown, ShutdownReport,
+    TaskOptions,
+};
 pub use future::{
     AsCompleted, Completer, Future, FutureState, InvalidState, RetryPolicy, ReturnWhen, WaitError, Waited,
     as_completed, wait,

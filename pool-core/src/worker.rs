@@ -138,8 +138,9 @@ impl Desk {
         let mut cursor = Cursor::default();
         while let Some(item) = job.claim() {
             self.reply_to(job, item, &mut cursor);
-            let stop = pool_ipc::forget_soft_stop();
             job.publish(&self.reply);
+            // Not before that: SIGTERM between the two would take the result along.
+            let stop = pool_ipc::forget_soft_stop();
             if stop {
                 // What is left of the frame is given back.
                 return;

@@ -16,6 +16,7 @@ use rustix::process::{Pid, PidfdFlags, WaitId, WaitIdOptions};
 
 use crate::exit::ExitCause;
 use crate::exit_record::{cause_of, cause_of_reaped};
+use crate::job_control;
 
 /// Whose process group a child is in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,7 +59,12 @@ impl Child {
     /// No descriptor was to be had. The child was killed and reaped.
     pub(crate) fn adopt(pid: u32, group: Group) -> io::Result<Self> {
         match Handle::of_child(pid) {
-            Ok(handle) => Ok(Self { pid, handle, group, parent: std::process::id(), cause: OnceLock::new() }),
+            Ok(handle) => {
+                if group == Group::Own {
+                    job_control::remember(pid);
+                }
+                Ok(Self { pid, handle, group, parent: std::process::id(), cause: OnceLock::new() })
+            }
             Err(errno) => {
                 kill_by_number(pid);
                 Err(errno.into())
@@ -82,7 +88,12 @@ impl Child {
         if self.is_foreign() {
             return ExitCause::Unknown;
         }
-        *self.cause.get_or_init(|| self.handle.wait())
+        *self.cause.get_or_init(|| {
+            if self.group == Group::Own {
+                job_control::forget(self.pid);
+            }
+            self.handle.wait()
+        })
     }
 
     /// Sends a signal to the child, or with `group` to all that are in the process group that it leads. False means

@@ -18,6 +18,7 @@ use rustix::event::{EventfdFlags, Timespec, eventfd};
 use rustix::io::Errno;
 
 use crate::backend::{Link, LinkEvent, LinkId};
+use crate::job_control;
 use crate::look::{Looks, Next};
 
 /// How many events one wait takes from the kernel.
@@ -66,6 +67,7 @@ impl fmt::Debug for ProcessHub {
 
 impl ProcessHub {
     pub(crate) fn new() -> io::Result<Self> {
+        job_control::arrange();
         let epoll = epoll::create(CreateFlags::CLOEXEC)?;
         let wake = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
         epoll::add(&epoll, &wake, EventData::new_u64(WAKE), EventFlags::IN | EventFlags::ET)?;

@@ -33,6 +33,11 @@ mod watcher;
 #[cfg(all(target_os = "linux", not(pool_portable)))]
 mod arrival;
 #[cfg(all(target_os = "linux", not(pool_portable)))]
+mod job_control;
+#[cfg(not(all(target_os = "linux", not(pool_portable))))]
+#[path = "job_control/portable.rs"]
+mod job_control;
+#[cfg(all(target_os = "linux", not(pool_portable)))]
 mod exit_record;
 #[cfg(all(target_os = "linux", not(pool_portable)))]
 mod child;
@@ -75,6 +80,7 @@ pub use frame::{Body, Frame, Lost, MAX_ITEMS, Outcome, Owner, Undelivered};
 pub use in_process::{Fault, FaultPlan, InProcess};
 #[cfg(all(target_os = "linux", not(pool_portable)))]
 pub use ipc_channel::IpcChannel;
+pub use job_control::{in_real_time, in_running_time, running_now};
 pub use process::{at_exit, fork_generation, main_thread_id, native_thread_id, on_main_thread};
 #[cfg(all(target_os = "linux", not(pool_portable)))]
 pub use readiness::wait_readable;

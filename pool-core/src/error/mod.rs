@@ -3,11 +3,13 @@
 //! A [`TaskError`] is what a future holds instead of a value. It is cheap to clone, crosses threads, and names what it is
 //! about: the task, the worker's pid, the size. It never stands for two things that a caller would treat differently.
 
+mod forced;
 mod loss;
 mod pool;
 mod remote;
 mod task;
 
+pub use self::forced::{ForcedBy, ForcedShutdown};
 pub use self::loss::{Loss, LossTime};
 pub use self::pool::{Broken, PoolError, StartFailure, SubmitError};
 pub use self::remote::RemoteError;

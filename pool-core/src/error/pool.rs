@@ -23,6 +23,15 @@ pub enum Broken {
         /// The time within which they were too many.
         within: Duration,
     },
+    /// A worker was lost, and the pool was made to [break](crate::OnWorkerLoss::Break) then.
+    WorkerLost {
+        /// The worker process.
+        pid: u32,
+        /// How it ended.
+        cause: ExitCause,
+        /// The task that it ran, if it ran one.
+        task: Option<String>,
+    },
     /// The initializer failed in a worker.
     Initializer {
         /// The worker process.
@@ -44,6 +53,12 @@ impl fmt::Display for Broken {
         match self {
             Self::Start(failure) => write!(f, "the pool is broken: a worker could not be started: {failure}"),
             Self::Restarts { losses, within } => write_losses(f, losses, *within),
+            Self::WorkerLost { pid, cause, task: Some(task) } => {
+                write!(f, "the pool is broken: worker {pid} died while it ran task {task}: {cause}")
+            }
+            Self::WorkerLost { pid, cause, task: None } => {
+                write!(f, "the pool is broken: worker {pid} died while it ran nothing: {cause}")
+            }
             Self::Initializer { pid, error } => {
                 write!(f, "the pool is broken: the initializer failed in worker {pid}: {error}")
             }
@@ -59,7 +74,7 @@ impl Error for Broken {
         match self {
             Self::Start(failure) => Some(&**failure),
             Self::Initializer { error, .. } => Some(error),
-            Self::Restarts { .. } | Self::Internal { .. } => None,
+            Self::Restarts { .. } | Self::WorkerLost { .. } | Self::Internal { .. } => None,
         }
     }
 }

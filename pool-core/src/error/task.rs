@@ -8,7 +8,7 @@ use std::time::Duration;
 use pool_ipc::{Corrupt, ExitCause, RefusedWhy};
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Broken, SubmitError};
+use crate::error::{Broken, ForcedShutdown, SubmitError};
 
 /// Why a future has no value.
 ///
@@ -61,6 +61,9 @@ pub enum TaskError {
     Broken(Arc<Broken>),
     /// The pool was shut down before the task could run.
     ShutDown,
+    /// The pool was ended by force before the task was done:
+    /// [`terminate_workers`](crate::ProcessPoolExecutor::terminate_workers) and its like.
+    ForcedShutdown(Arc<ForcedShutdown>),
     /// Waiting here would wait for oneself: a callback runs on the manager's thread and must not block on a future that
     /// is not done.
     WouldDeadlock,
@@ -86,6 +89,7 @@ impl fmt::Display for TaskError {
             Self::Taken => f.write_str("the result has been taken already"),
             Self::NoMemory(memory) => memory.fmt(f),
             Self::Broken(broken) => broken.fmt(f),
+            Self::ForcedShutdown(forced) => forced.fmt(f),
             Self::ShutDown => f.write_str("the pool was shut down before the task could run"),
             Self::WouldDeadlock => f.write_str("waiting for a future on the manager's thread would wait for ever"),
             Self::Abandoned => f.write_str("the future was abandoned: nobody is left to complete it"),
@@ -281,7 +285,7 @@ impl fmt::Display for Exhausted {
 }
 
 /// How a task was stopped, for the end of a sentence.
-struct Stopped(u32, Option<ExitCause>);
+pub(super) struct Stopped(pub(super) u32, pub(super) Option<ExitCause>);
 
 impl fmt::Display for Stopped {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -32,7 +32,10 @@ extern "C" fn end_pools() {
             pool.shut();
         }
         for pool in pools.iter().filter(|pool| waits && !pool.is_foreign() && !pool.is_current_thread()) {
-            pool.wait_for_end(pool.is_given_up().then_some(PANIC_GRACE));
+            match pool.is_given_up() {
+                true => pool.wait_for_end(Some(PANIC_GRACE)),
+                false => pool.wait_unless_it_hangs(PANIC_GRACE),
+            };
         }
     });
 }

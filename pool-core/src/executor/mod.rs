@@ -20,10 +20,11 @@ use parking_lot::Mutex;
 pub use self::builder::Builder;
 pub use self::map::{Inputs, Map};
 pub use self::options::{BatchOptions, TaskOptions};
-pub use self::shutdown::Shutdown;
+pub use self::shutdown::{Shutdown, ShutdownReport};
 use crate::error::{PoolError, SubmitError};
 use crate::future::{Desk, Future};
-use crate::manager::{Demand, Pool, Threads};
+pub use crate::manager::OnWorkerLoss;
+use crate::manager::{Pool, Threads};
 use crate::task::{Arguments, Task};
 
 /// How long running tasks may go on when a pool is dropped by a thread that panics, and the program waits for what cannot
@@ -134,37 +135,6 @@ impl ProcessPoolExecutor {
     pub fn worker_pids(&self) -> Vec<u32> {
         self.pool.links().iter().map(|link| link.pid()).collect()
     }
-
-    /// Takes no further tasks, runs those that were submitted, and waits for that.
-    ///
-    /// From a callback, which runs on the thread that it would wait for, it returns at once, and the rest happens
-    /// meanwhile.
-    pub fn shutdown(&self) {
-        self.shutdown_with(Shutdown::new());
-    }
-
-    /// The same, but with a say in what happens to waiting tasks, and whether to wait.
-    pub fn shutdown_with(&self, shutdown: Shutdown) {
-        if self.pool.is_foreign() {
-            return;
-        }
-        self.pool.shut();
-        if shutdown.cancel_pending {
-            self.pool.demand(Demand::CancelPending);
-        }
-        let threads = self.threads.lock().take();
-        if shutdown.no_wait || self.pool.is_current_thread() {
-            // Joined by nobody; the exit guard waits for them, should the program end before they do.
-            return;
-        }
-        match threads {
-            Some(threads) => threads.join(),
-            // Somebody else has them.
-            None => {
-                self.pool.wait_for_end(None);
-            }
-        }
-    }
 }
 
 impl Drop for ProcessPoolExecutor {
@@ -178,10 +148,7 @@ impl Drop for ProcessPoolExecutor {
             return;
         }
         if std::thread::panicking() {
-            self.shutdown_with(Shutdown::new().no_wait().cancel_pending());
-            if !self.pool.is_current_thread() && !self.pool.wait_for_end(Some(PANIC_GRACE)) {
-                self.pool.give_up();
-            }
+            self.end_in_panic();
             return;
         }
         self.shutdown();

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::error::PoolError;
 use crate::executor::{Builder, ProcessPoolExecutor};
-use crate::manager::{RestartLimit, Staffing};
+use crate::manager::{OnWorkerLoss, RestartLimit, Staffing};
 
 /// What was asked for.
 #[derive(Clone, Copy, Debug, Default)]
@@ -18,6 +18,7 @@ pub(super) struct StaffOptions {
     idle_timeout: Option<Duration>,
     spares: usize,
     restarts: Option<RestartLimit>,
+    on_worker_loss: OnWorkerLoss,
 }
 
 impl StaffOptions {
@@ -41,12 +42,34 @@ impl StaffOptions {
             return Err(PoolError::Option { name: "min_workers", allowed: "at most max_workers" });
         }
         let max_tasks = self.max_tasks.map(|limit| u32::try_from(limit).unwrap_or(u32::MAX));
-        let Self { max_age, min_workers, idle_timeout, spares, .. } = self;
+        let Self { max_age, min_workers, idle_timeout, spares, on_worker_loss, .. } = self;
         let restarts = self.restarts.unwrap_or(RestartLimit::DEFAULT);
         if restarts.within == Duration::ZERO {
             return Err(more_than_0("the time of restart_limit"));
         }
-        Ok((Staffing { max_age, min_workers, idle_timeout, spares, restarts }, max_tasks))
+        Ok((Staffing { max_age, min_workers, idle_timeout, spares, restarts, on_worker_loss }, max_tasks))
+    }
+}
+
+/// What the loss of a worker means.
+impl Builder {
+    /// What the loss of a worker does to the pool: by default a new one takes its place. A worker that the pool stopped, for a
+    /// time limit or a kill, is not lost.
+    ///
+    /// ```
+    /// use pool_core::{OnWorkerLoss, ProcessPoolExecutor, SubmitError, TaskError};
+    ///
+    /// let pool = ProcessPoolExecutor::builder().max_workers(1).on_worker_loss(OnWorkerLoss::Break).build()?;
+    /// let crash = pool.submit(|| -> u32 { std::process::abort() }, ())?;
+    /// let behind = pool.submit(u32::pow, (2, 8))?;
+    /// assert!(matches!(crash.result(), Err(TaskError::WorkerDied(_))));
+    /// assert!(matches!(behind.result(), Err(TaskError::Broken(_))));
+    /// assert!(matches!(pool.submit(u32::pow, (2, 8)), Err(SubmitError::Broken(_))));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn on_worker_loss(mut self, policy: OnWorkerLoss) -> Self {
+        self.staff.on_worker_loss = policy;
+        self
     }
 }
 

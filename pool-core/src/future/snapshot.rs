@@ -76,6 +76,7 @@ pub(super) fn kind(error: &TaskError) -> &'static str {
         TaskError::Taken => "Taken",
         TaskError::NoMemory(_) => "NoMemory",
         TaskError::Broken(_) => "Broken",
+        TaskError::ForcedShutdown(_) => "ForcedShutdown",
         TaskError::ShutDown => "ShutDown",
         TaskError::WouldDeadlock => "WouldDeadlock",
         TaskError::Abandoned => "Abandoned",

@@ -55,7 +55,10 @@ impl Manager {
         let work = Work::of(&owner);
         let judged = if self.takes_retries() { work.judge(item, outcome) } else { Judged::Final(outcome) };
         match judged {
-            Judged::Final(outcome) => self.callbacks.extend(work.complete(item, outcome)),
+            Judged::Final(outcome) => {
+                self.count(&work, item, &outcome);
+                self.callbacks.extend(work.complete(item, outcome));
+            }
             Judged::Again { payload, terms, pause } => {
                 let window = item..item + 1;
                 work.unpost(&window);

@@ -45,10 +45,12 @@ pub(crate) enum Event {
     Condemned(LinkId),
     /// Nothing begins at this link any more. Whether what is to be stopped still runs.
     Cornered { link: LinkId, holds: bool },
-    /// A worker is gone, and a task is `blamed` for that, or none.
-    Ended { link: LinkId, pid: u32, cause: ExitCause, blamed: bool },
+    /// A worker is gone, and this task is `blamed` for that, or none.
+    Ended { link: LinkId, pid: u32, cause: ExitCause, blamed: Option<&'static str> },
     /// No further submits; what is queued is still run.
     ShutDown,
+    /// All workers are to be ended.
+    Halt(Means),
     /// A deadline passed.
     Tick,
 }
@@ -68,6 +70,17 @@ impl Event {
             _ => None,
         }
     }
+}
+
+/// How all workers are ended, weaker ones first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Means {
+    /// They are asked to end, once.
+    Terminate,
+    /// As for a time limit: they are asked, and killed after a grace.
+    Ladder,
+    /// They are killed.
+    Kill,
 }
 
 /// When something is to be done about what a link runs.

@@ -8,6 +8,7 @@
 mod backlog;
 mod batch;
 mod delayed;
+mod ending;
 mod event;
 pub(crate) mod feeder;
 mod idle;
@@ -31,18 +32,22 @@ use pool_ipc::{Corrupt, Frame, Link, LinkEvent, LinkId, Lost, Outcome, Owner, Sh
 
 pub(crate) use self::batch::{Batch, NotYet};
 use self::delayed::Delayed;
+pub(crate) use self::ending::Force;
+use self::ending::{Doom, Ending};
+pub(crate) use self::event::Means;
 use self::event::{Action, Event, View};
 use self::orders::{Mind, Order};
 use self::pool::Inbox;
 pub(crate) use self::pool::{Demand, Pool, Recruiter, Strength};
 use self::sentence::Sentence;
+pub use self::state::OnWorkerLoss;
 use self::state::State;
 pub(crate) use self::state::{Limits, RestartLimit, Staffing};
 use self::stopping::Stops;
 pub(crate) use self::threads::Threads;
 pub(crate) use self::time_limits::{TimeLimits, watch_deadline};
 use self::work::Work;
-use crate::error::{Broken, NoMemory, StartFailure, TaskError, WorkerDied};
+use crate::error::{Broken, NoMemory, StartFailure, TaskError};
 use crate::future::{Callback, Encoded};
 use crate::wire::{Greeting, read_reply};
 
@@ -69,7 +74,8 @@ pub(crate) struct Manager {
     delayed: Delayed,
     /// What becomes of all that nobody has begun, once somebody demanded that: also of what comes back later, from the
     /// feeder's hands or a lost worker's.
-    doom: Option<TaskError>,
+    doom: Option<Doom>,
+    ending: Ending,
     /// Everything was resolved after a panic of ours, and nothing more will happen.
     abandoned: bool,
 }
@@ -105,19 +111,22 @@ impl Manager {
             stops: Stops::default(),
             delayed: Delayed::default(),
             doom: None,
+            ending: Ending::default(),
             abandoned: false,
         }
     }
 
     fn turn(&mut self) {
-        let deadline = self.deadline();
+        // All of the manager's times are of a clock that stands still while the program is stopped.
+        let deadline = self.deadline().map(pool_ipc::in_real_time);
         self.pool.hub.wait(deadline, &mut self.heard);
-        self.decide_on_news(Instant::now());
+        self.decide_on_news(pool_ipc::running_now());
     }
 
     /// When there is something to do though nothing happens.
     fn deadline(&self) -> Option<Instant> {
-        self.state.deadline().into_iter().chain(self.stops.next()).chain(self.delayed.next()).min()
+        let later = [self.stops.next(), self.delayed.next(), self.ending.next()];
+        self.state.deadline().into_iter().chain(later.into_iter().flatten()).min()
     }
 
     /// The turn, once the wait is over.
@@ -139,6 +148,7 @@ impl Manager {
             self.decide(Event::Tick, now);
         }
         self.resume(now);
+        self.force_if_due(now);
         self.employ_idle(now);
         self.complete(now);
     }
@@ -162,6 +172,7 @@ impl Manager {
                 // It has run dry since, and is offered.
                 Event::Recalled(link) if self.pool.idle.is_offered(link) => {}
                 Event::ShutDown => {
+                    self.ending.is_counted = true;
                     self.decide(event, now);
                     self.withdraw_all(now);
                 }
@@ -177,13 +188,13 @@ impl Manager {
             self.forget_withdrawn(now);
         }
         for demand in demands {
-            if demand == Demand::Abandon {
-                return self.abandon();
-            }
-            self.doom = Some(if demand == Demand::CancelPending { TaskError::Cancelled } else { self.pool.verdict() });
-            self.fail_doomed(now);
-            if demand == Demand::Kill {
-                self.end_all();
+            match demand {
+                Demand::Abandon => return self.abandon(),
+                Demand::CancelPending => {
+                    self.doom.get_or_insert(Doom::Cancelled);
+                    self.fail_doomed(now);
+                }
+                Demand::Force(force) => self.force(force, now),
             }
         }
     }
@@ -195,8 +206,8 @@ impl Manager {
     }
 
     fn fail_doomed(&mut self, now: Instant) {
-        if let Some(error) = self.doom.clone() {
-            for event in self.fail_pending(&error) {
+        if let Some(doom) = self.doom {
+            for event in self.fail_pending(|task| doom.error(task)) {
                 self.decide(event, now);
             }
         }
@@ -226,18 +237,13 @@ impl Manager {
                 }
                 LinkEvent::Said { link, bytes } => self.greet(link, &bytes, now),
                 LinkEvent::Ended { link, pid, cause, corrupt, lost } => {
-                    let blamed = lost.iter().any(|lost| lost.blamed.is_some());
-                    let sentence = self.sentences.remove(&link);
+                    let blamed = lost.iter().find(|lost| lost.blamed.is_some());
+                    let blamed = blamed.map(|lost| Work::of(&lost.owner).task());
                     let lied = self.liars.remove(&link).then_some(GREETED_AGAIN);
-                    let corrupt = corrupt.or(lied);
-                    self.mourn(lost, |owner, item| {
-                        let task = Work::of(owner).task();
-                        match sentence.as_ref().filter(|sentence| sentence.names(owner, item)) {
-                            Some(sentence) => sentence.why.error(task, Some((pid, Some(cause)))),
-                            None => TaskError::WorkerDied(Arc::new(WorkerDied::new(task, pid, cause, corrupt.clone()))),
-                        }
-                    });
-                    self.bury(Event::Ended { link, pid, cause, blamed }, link, now);
+                    let blame = self.blame(link, pid, cause, corrupt.or(lied));
+                    self.mourn(lost, |owner, item| blame.error(owner, item));
+                    self.pool.discharge(link);
+                    self.decide(Event::Ended { link, pid, cause, blamed }, now);
                 }
             }
         }
@@ -284,11 +290,6 @@ impl Manager {
             rests.extend(rest);
         }
         self.take_back(rests);
-    }
-
-    fn bury(&mut self, ended: Event, link: LinkId, now: Instant) {
-        self.pool.discharge(link);
-        self.decide(ended, now);
     }
 
     fn take_back(&mut self, frames: Vec<Frame>) {
@@ -361,9 +362,10 @@ impl Manager {
             Action::Break => {
                 if let Some(broken) = self.state.broken() {
                     self.pool.break_down(Arc::clone(broken));
+                    self.ending.note_break(&self.state, broken);
                 }
                 let error = self.pool.verdict();
-                answers.extend(self.fail_pending(&error));
+                answers.extend(self.fail_pending(|_| error.clone()));
             }
             Action::Finish => {}
         }
@@ -415,7 +417,7 @@ impl Manager {
 
     /// Fails all that nobody has begun, here and at links.
     #[must_use]
-    fn fail_pending(&mut self, error: &TaskError) -> Vec<Event> {
+    fn fail_pending(&mut self, error: impl Fn(&str) -> TaskError) -> Vec<Event> {
         let mut events = Vec::new();
         let mut frames = self.pool.backlog.take_all();
         frames.extend(self.delayed.take_all());
@@ -427,6 +429,7 @@ impl Manager {
             frames.extend(recalled);
         }
         for Frame { owner, window, .. } in frames {
+            let error = error(Work::of(&owner).task());
             self.completions.extend(window.map(|item| (Arc::clone(&owner), item, Err(error.clone()))));
         }
         events

@@ -18,6 +18,7 @@ use crate::error::{Broken, NoMemory, SubmitError, TaskError};
 use crate::future::{Callback, Desk, Posting, panic_text, run_callback};
 use crate::manager::Manager;
 use crate::manager::backlog::Backlog;
+use crate::manager::ending::{Account, Force};
 use crate::manager::event::Event;
 use crate::manager::idle::Idle;
 use crate::manager::orders::Orders;
@@ -64,8 +65,10 @@ pub(crate) struct Pool {
     feeder: OnceLock<ThreadId>,
     /// All workers were to be killed; who cannot be killed is not waited for.
     given_up: AtomicBool,
-    ended: plain::Mutex<bool>,
+    ended: plain::Mutex<End>,
     has_ended: plain::Condvar,
+    /// What became of tasks since the shutdown.
+    pub(crate) account: Account,
     /// The process that made it. In a fork of that it is a shell.
     home: u64,
 }
@@ -87,10 +90,19 @@ pub(crate) struct Inbox {
 pub(crate) enum Demand {
     /// Cancel what has not begun.
     CancelPending,
-    /// End all workers now.
-    Kill,
+    /// End all workers, now or later.
+    Force(Force),
     /// The feeder is gone, which is a bug of ours: resolve everything.
     Abandon,
+}
+
+/// How far the end of a pool has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    NotYet,
+    /// Workers that are threads go on, though they were to be ended.
+    Hangs,
+    Over,
 }
 
 const OPEN: u8 = 0;
@@ -121,8 +133,9 @@ impl Pool {
             manager: OnceLock::new(),
             feeder: OnceLock::new(),
             given_up: AtomicBool::new(false),
-            ended: plain::Mutex::new(false),
+            ended: plain::Mutex::new(End::NotYet),
             has_ended: plain::Condvar::new(),
+            account: Account::default(),
             home: pool_ipc::fork_generation(),
         }
     }
@@ -329,17 +342,29 @@ impl Pool {
 
     /// The manager and the feeder are done.
     pub(crate) fn end(&self) {
-        *self.ended.lock() = true;
+        *self.ended.lock() = End::Over;
         self.has_ended.notify_all();
     }
 
-    /// Has all workers killed.
-    pub(crate) fn give_up(&self) {
-        self.given_up.store(true, Ordering::SeqCst);
-        self.demand(Demand::Kill);
+    /// Has all workers ended.
+    pub(crate) fn force(&self, force: Force) {
+        if force.at.is_none() {
+            self.given_up.store(true, Ordering::SeqCst);
+        }
+        self.demand(Demand::Force(force));
     }
 
-    /// Whether that was done: a worker that is a thread, and hangs, stays.
+    /// A worker that is a thread was to be ended, and goes on.
+    pub(crate) fn leave_behind(&self) {
+        self.given_up.store(true, Ordering::SeqCst);
+        let mut ended = self.ended.lock();
+        if *ended == End::NotYet {
+            *ended = End::Hangs;
+            self.has_ended.notify_all();
+        }
+    }
+
+    /// Whether that was done. Who cannot be ended then is not waited for.
     pub(crate) fn is_given_up(&self) -> bool {
         self.given_up.load(Ordering::SeqCst)
     }
@@ -348,16 +373,31 @@ impl Pool {
     pub(crate) fn wait_for_end(&self, limit: Option<Duration>) -> bool {
         let deadline = limit.and_then(|limit| Instant::now().checked_add(limit));
         let mut ended = self.ended.lock();
-        while !*ended {
+        while *ended != End::Over {
             match deadline {
                 None => self.has_ended.wait(&mut ended),
                 Some(deadline) => match self.has_ended.wait_until(&mut ended, deadline) {
                     Wakeup::Look => {}
-                    Wakeup::TooLate => return *ended,
+                    Wakeup::TooLate => return *ended == End::Over,
                 },
             }
         }
         true
+    }
+
+    /// The same, but for workers that go on though they were to be ended: those have `grace` from then on.
+    pub(crate) fn wait_unless_it_hangs(&self, grace: Duration) -> bool {
+        let mut ended = self.ended.lock();
+        while *ended == End::NotYet {
+            self.has_ended.wait(&mut ended);
+        }
+        drop(ended);
+        self.wait_for_end(Some(grace))
+    }
+
+    /// Whether manager and feeder are done.
+    pub(crate) fn has_ended(&self) -> bool {
+        *self.ended.lock() == End::Over
     }
 
     /// A frame that was pushed after the last turn would wait for ever.

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use pool_ipc::{ExitCause, Owner, Running, Ticket};
 
-use crate::error::{Killed, TaskError, TimeLimit, TimedOut};
+use crate::error::{Broken, ForcedBy, ForcedShutdown, Killed, TaskError, TimeLimit, TimedOut};
 
 /// Why a task is to be stopped.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(crate) enum Why {
     /// It has run for this long.
     Timeout(Duration),
@@ -16,15 +16,21 @@ pub(crate) enum Why {
     Deadline(Duration),
     /// Somebody wants it.
     Killed,
+    /// The pool is ended.
+    Forced(ForcedBy),
+    /// The pool is broken, and ends its workers.
+    Broken(Arc<Broken>),
 }
 
 impl Why {
     /// The error of a task that was stopped: with the worker and how that ended, if one had begun the task.
-    pub(crate) fn error(self, task: &str, worker: Option<(u32, Option<ExitCause>)>) -> TaskError {
+    pub(crate) fn error(&self, task: &str, worker: Option<(u32, Option<ExitCause>)>) -> TaskError {
         let late = |kind, limit| TaskError::TimedOut(Arc::new(TimedOut::new(task, kind, limit, worker)));
-        match self {
+        match *self {
             Self::Timeout(limit) => late(TimeLimit::Timeout, limit),
             Self::Deadline(limit) => late(TimeLimit::Deadline, limit),
+            Self::Broken(ref broken) => TaskError::Broken(Arc::clone(broken)),
+            Self::Forced(by) => TaskError::ForcedShutdown(Arc::new(ForcedShutdown::new(task, by, worker))),
             Self::Killed => match worker {
                 Some((pid, cause)) => TaskError::Killed(Arc::new(Killed::new(task, pid, cause))),
                 None => TaskError::Cancelled,

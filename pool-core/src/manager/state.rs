@@ -2,7 +2,8 @@
 //! each policy is a table test.
 //!
 //! Keeps true:
-//! 1. A worker that has nothing to do is offered to callers, or fed, or closed; never forgotten.
+//! 1. A worker that has nothing to do is offered to callers, or fed, or closed; never forgotten. Once the pool was shut down
+//!    it stays as long as frames may come back to it.
 //! 2. Workers start on demand, one for each frame that no other worker is there for, up to the maximum.
 //! 3. A link is fed by pace: one frame ahead of none where tasks are long, many where they are short, and what waits behind
 //!    a task that turns out long is taken back.
@@ -11,9 +12,12 @@
 //! 5. How many workers there are, and when one makes room for another, is said in [`staff`].
 
 mod breaker;
+mod draining;
+mod ending;
 mod ladder;
 mod split;
 mod staff;
+mod strict;
 mod worker;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -26,9 +30,10 @@ use self::breaker::Breaker;
 pub(crate) use self::breaker::RestartLimit;
 use self::staff::Staff;
 pub(crate) use self::staff::{Staffing, allowance};
+pub use self::strict::OnWorkerLoss;
 use self::worker::{Stage, Worker};
 use crate::error::{Broken, Loss, LossTime, StartFailure};
-use crate::manager::event::{Action, Event, View};
+use crate::manager::event::{Action, Event, Means, View};
 
 /// How long a frame may wait behind another one at a worker before it is taken back.
 const PATIENCE: Duration = Duration::from_millis(5);
@@ -102,6 +107,8 @@ pub(crate) struct State {
     timers: BTreeSet<(Instant, LinkId, Timer)>,
     staff: Staff,
     broken: Option<Arc<Broken>>,
+    /// All workers are being ended, those that come up later included.
+    halted: Option<Means>,
 }
 
 impl State {
@@ -119,6 +126,7 @@ impl State {
             timers: BTreeSet::new(),
             staff: Staff::default(),
             broken: None,
+            halted: None,
         }
     }
 
@@ -195,6 +203,7 @@ impl State {
                 self.dismiss_reserve(actions);
             }
             Event::ShutDown => {}
+            Event::Halt(means) => self.halt(means, actions),
             Event::Tick => self.tick(view, actions),
         }
         self.settle(view, actions);
@@ -206,6 +215,9 @@ impl State {
         self.workers.insert(link, Worker::starting());
         if let Some(deadline) = view.now.checked_add(self.limits.hello) {
             self.timers.insert((deadline, link, Timer::Hello));
+        }
+        if self.end_late_comer(link, actions) {
+            return;
         }
         match self.phase {
             Phase::Draining if self.staff.is_in_reserve(link) => self.close(link, actions),
@@ -331,6 +343,7 @@ impl State {
                 self.note_idle(link, view);
             }
             Phase::Draining if view.waiting > 0 => self.employ(link, view, actions),
+            Phase::Draining if self.may_come_back(view) => {}
             _ => self.close(link, actions),
         }
     }
@@ -347,6 +360,7 @@ impl State {
 
     /// Starts workers for frames that nobody is there for. Frames that starting workers will take are not counted.
     fn start_on_demand(&mut self, view: View, actions: &mut Vec<Action>) {
+        let view = self.employ_stayers(view, actions);
         if !matches!(self.phase, Phase::Open | Phase::Draining) || !self.may_start(view) {
             return;
         }
@@ -375,12 +389,15 @@ impl State {
         link
     }
 
-    fn ended(&mut self, link: LinkId, mut loss: Loss, blamed: bool, view: View, actions: &mut Vec<Action>) {
+    fn ended(&mut self, link: LinkId, mut loss: Loss, blamed: Option<&str>, view: View, actions: &mut Vec<Action>) {
         let Some(worker) = self.workers.remove(&link) else { return };
         self.loaded -= usize::from(worker.is_loaded());
         loss.time = worker.loss_time();
+        if self.breaks_with(&worker, blamed) {
+            return self.break_for(loss, blamed, actions);
+        }
         // Who was told to end is no loss, and neither is who ended by a task's doing.
-        if worker.stage != Stage::Closing && !blamed {
+        if worker.stage != Stage::Closing && blamed.is_none() {
             self.note_loss(link, loss, view, actions);
         }
         match worker.stage {
@@ -472,6 +489,7 @@ impl State {
                 self.phase = Phase::Finished;
                 actions.push(Action::Finish);
             }
+            Phase::Draining if view.waiting == 0 && !self.may_come_back(view) => self.dismiss_stayers(actions),
             _ => {}
         }
     }

@@ -91,7 +91,7 @@ impl Manager {
         for link in self.pool.links() {
             let Some(running) = link.running().filter(|running| is_same(&running.owner, &owner)) else { continue };
             found = true;
-            self.sentences.entry(link.id()).or_insert_with(|| Sentence::on(running, stop.why));
+            self.sentences.entry(link.id()).or_insert_with(|| Sentence::on(running, stop.why.clone()));
             self.decide(Event::Condemned(link.id()), now);
         }
         // Of a batch there may be more, where a backend tells late what has begun: that is over once the worker is.
@@ -106,7 +106,10 @@ impl Manager {
     /// Looks at what a link runs, and when that is over its limit.
     pub(super) fn look(&mut self, id: LinkId, now: Instant, answers: &mut VecDeque<Event>) {
         let Some(link) = self.pool.link(id) else { return };
-        let running = link.running();
+        let mut running = link.running();
+        if let Some(running) = &mut running {
+            running.since = running.since.map(pool_ipc::in_running_time);
+        }
         let due = due(running.as_ref(), link.shortest_timeout(), now);
         if let (Due::Now, Some(running)) = (due, running) {
             let limit = limit_of(&running).unwrap_or_default();
@@ -122,6 +125,9 @@ impl Manager {
         link.close();
         let frames = link.recall_tail(Share::All);
         self.take_back(frames);
+        if let Some(holds) = self.sentence_by_force(&*link) {
+            return answers.push_back(Event::Cornered { link: id, holds });
+        }
         let holds = self.sentences.get(&id).is_some_and(|sentence| {
             let holds = link.running().is_some_and(|running| sentence.is_about(&running));
             if holds {
@@ -163,6 +169,7 @@ impl Manager {
             let error = sentence.why.error(Work::of(&owner).task(), Some((link.pid(), None)));
             self.completions.push_back((owner, item, Err(error)));
         }
+        self.leave_behind(&*link);
     }
 }
 

@@ -38,6 +38,6 @@ impl TimeLimits {
 pub(crate) fn watch_deadline(pool: &Pool, owner: &Owner, terms: Option<&Terms>, limit: Option<Duration>) {
     if let (Some(at), Some(limit)) = (terms.and_then(|terms| terms.deadline), limit) {
         let owner: Weak<_> = Arc::downgrade(owner);
-        pool.stop(Stop { owner, why: Why::Deadline(limit), at: Some(at) });
+        pool.stop(Stop { owner, why: Why::Deadline(limit), at: Some(pool_ipc::in_running_time(at)) });
     }
 }

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use pool_ipc::{Frame, Owner};
 
-use crate::error::SubmitError;
+use crate::error::{ForcedBy, SubmitError};
 use crate::future::{Desk, Future, Shared};
-use crate::manager::{Batch, Demand, Pool, TimeLimits, watch_deadline};
+use crate::manager::{Batch, Demand, Force, Means, Pool, TimeLimits, watch_deadline};
 use crate::simulation::book::What;
 use crate::simulation::request::payload;
 use crate::simulation::world::World;
@@ -210,7 +210,7 @@ fn shut_down(world: &World) {
         pool.demand(Demand::CancelPending);
     }
     if gives_up {
-        pool.give_up();
+        pool.force(Force { by: ForcedBy::KillWorkers, means: Means::Kill, at: None });
     }
 }
 

@@ -83,13 +83,18 @@ impl Facts<'_> {
             Err(TaskError::TimedOut(late)) => self.judge_limit(late),
             Err(TaskError::Killed(_)) if !self.entry.kill_asked => Some("nobody asked for that".to_owned()),
             Err(TaskError::Killed(killed)) => self.judge_stop(killed.pid, killed.cause),
+            Err(TaskError::ForcedShutdown(_)) if !self.book.given_up => Some("nobody asked for that".to_owned()),
+            Err(TaskError::ForcedShutdown(forced)) => match forced.pid {
+                Some(pid) => self.judge_stop(pid, forced.cause),
+                None if self.item.begun > 0 && !self.item.tainted => Some("it was begun".to_owned()),
+                None => None,
+            },
             Err(_) if self.item.begun > 0 && !self.item.tainted => Some("it was begun".to_owned()),
             Err(TaskError::Cancelled)
                 if self.entry.cancel_asked || self.entry.kill_asked || self.book.cancelled_pending =>
             {
                 None
             }
-            Err(TaskError::ShutDown) if self.book.given_up => None,
             Err(TaskError::Broken(_)) if self.is_broken => None,
             Err(TaskError::Broken(_)) if self.plan.trouble.post_panics > 0 => None,
             Err(TaskError::NoMemory(_)) if self.plan.trouble.no_memory > 0 => None,

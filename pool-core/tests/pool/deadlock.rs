@@ -32,7 +32,7 @@ claims! { on_processes:
 
 /// What is done to the one who encodes or decodes a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-enum Deed {
+pub(crate) enum Deed {
     Nothing,
     Fail,
     Panic,
@@ -61,7 +61,7 @@ impl Deed {
 
 /// Does the deed when it is encoded.
 #[derive(Debug, Deserialize)]
-struct Encoding(Deed);
+pub(crate) struct Encoding(Deed);
 
 impl Serialize for Encoding {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -72,7 +72,7 @@ impl Serialize for Encoding {
 
 /// Does the deed when it is decoded.
 #[derive(Debug, Serialize)]
-struct Decoding(Deed);
+pub(crate) struct Decoding(pub(crate) Deed);
 
 impl<'de> Deserialize<'de> for Decoding {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -82,13 +82,13 @@ impl<'de> Deserialize<'de> for Decoding {
     }
 }
 
-const SEGV: i32 = 11;
+pub(crate) const SEGV: i32 = 11;
 
 fn take_encoding(_: Encoding) {}
 
-fn take_decoding(_: Decoding) {}
+pub(crate) fn take_decoding(_: Decoding) {}
 
-fn give_encoding(deed: Deed) -> Encoding {
+pub(crate) fn give_encoding(deed: Deed) -> Encoding {
     Encoding(deed)
 }
 
@@ -96,7 +96,7 @@ fn give_decoding(deed: Deed) -> Decoding {
     Decoding(deed)
 }
 
-fn commit(deed: Deed) {
+pub(crate) fn commit(deed: Deed) {
     deed.commit().unwrap();
 }
 
@@ -245,7 +245,7 @@ fn a094_a_shutdown_behind_an_argument_that_cannot_be_encoded_returns(builder: Bu
     pool.shutdown();
 }
 
-fn crash_with(bytes: Bytes) {
+pub(crate) fn crash_with(bytes: Bytes) {
     assert!(bytes.len() == 1 << 20);
     commit(Deed::Signal(SEGV));
 }

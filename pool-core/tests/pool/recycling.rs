@@ -96,7 +96,7 @@ fn a070_no_worker_comes_after_a_pool_was_given_up(builder: Builder) {
         std::panic::resume_unwind(Box::new(()));
     });
     assert!(panics.join().is_err());
-    assert!(matches!(futures[0].result(), Err(TaskError::WorkerDied(_))), "{:?}", futures[0]);
+    assert!(matches!(futures[0].result(), Err(TaskError::ForcedShutdown(_))), "{:?}", futures[0]);
     assert!(futures[1..].iter().all(|future| matches!(future.result(), Err(TaskError::Cancelled))), "{futures:?}");
     until("all workers to be gone", || when(children().is_empty(), children()));
     assert!(gate.is_empty(), "another task ran");

@@ -217,7 +217,11 @@ fn a098_a_program_that_ends_lets_its_task_finish() {
 #[test]
 fn a102_a_program_that_ends_after_a_shutdown_lets_its_task_finish() {
     let host = match Scene::of("shutdown::a102_a_program_that_ends_after_a_shutdown_lets_its_task_finish") {
-        Scene::Alone => return end_with_a_running_task(|pool| pool.shutdown_with(Shutdown::new().no_wait())),
+        Scene::Alone => {
+            return end_with_a_running_task(|pool| {
+                pool.shutdown_with(Shutdown::new().no_wait());
+            });
+        }
         Scene::Outside(host) => host,
     };
     let ended = host.start().end();

@@ -36,7 +36,6 @@ const TYPES: &str = "checked by the compiler: an argument of another type does n
 const TRUTH: &str = "about errors that count as false; an error has no truth value in Rust";
 const WINDOWS: &str = "about a limit of Windows, which is not supported";
 const LEFT_OUT: &str = "the list of behaviours has no such number, as it makes no sense in Rust";
-const FORCED: &str = "terminating and killing the workers of a pool comes later";
 const LIMITS: &str = "deadlines, limits and kills of running tasks come later";
 const FORK_SERVER: &str = "about a server that forks the children, its modules and its key; it comes with the zygote";
 const TOOLBOX: &str = "the toolbox of queues, pools, locks and shared memory comes later";
@@ -132,13 +131,13 @@ pub(super) const ENTRIES: &[Entry] = &[
     proved(A, 71, "test_failed_worker_replacement_breaks_pool"),
     proved(A, 72, "test_max_tasks_early_shutdown"),
     proved(A, 73, "test_python_finalization_error"),
-    absent(A, 74, "test_terminate_workers", FORCED),
-    absent(A, 75, "test_kill_workers", FORCED),
-    absent(A, 76, "test_force_shutdown_workers_invalid_op", FORCED),
-    absent(A, 77, "test_force_shutdown_workers", FORCED),
-    absent(A, 78, "test_force_shutdown_workers_dead_workers", FORCED),
-    absent(A, 79, "test_force_shutdown_workers_not_started_yet", FORCED),
-    absent(A, 80, "test_force_shutdown_workers_stops_pool", FORCED),
+    proved(A, 74, "test_terminate_workers"),
+    proved(A, 75, "test_kill_workers"),
+    absent(A, 76, "test_force_shutdown_workers_invalid_op", TYPES),
+    proved(A, 77, "test_force_shutdown_workers"),
+    proved(A, 78, "test_force_shutdown_workers_dead_workers"),
+    proved(A, 79, "test_force_shutdown_workers_not_started_yet"),
+    proved(A, 80, "test_force_shutdown_workers_stops_pool"),
     proved(A, 81, "test_error_at_task_pickle"),
     proved(A, 82, "test_exit_at_task_unpickle"),
     proved(A, 83, "test_error_at_task_unpickle"),
@@ -257,14 +256,14 @@ pub(super) const ENTRIES: &[Entry] = &[
     proved(B, 7, "a codec error, on either side, fails that future alone"),
     proved(B, 8, "exit code 0 from a task is a loss, and named"),
     proved(B, 9, "the parent killed: no worker and no grandchild left"),
-    absent(B, 10, "Ctrl-C ends, Ctrl-Z stops the program with its workers", HARDENING),
+    proved(B, 10, "Ctrl-C ends, Ctrl-Z stops the program with its workers"),
     proved(B, 11, "1000 pools leave fds, processes, threads as before"),
     proved(B, 12, "running() only while it runs; cancel() works until then"),
     proved(B, 13, "a slow callback delays other callbacks only"),
     absent(B, 14, "a crash in a batch blames one item, re-runs the rest", HARDENING),
     absent(B, 15, "a time limit counts from the start of execution", LIMITS),
     absent(B, 16, "cancel of a running task, worker replaced", LIMITS),
-    absent(B, 17, "shutdown with a deadline", LIMITS),
+    proved(B, 17, "shutdown with a deadline"),
     proved(B, 18, "a panic in manager or feeder resolves every future"),
     proved(B, 19, "100 000 queued tasks with 256 fds; 64 MiB to a busy pool"),
     proved(B, 20, "futures joined in any order, from any thread"),

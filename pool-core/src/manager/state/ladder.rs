@@ -57,7 +57,7 @@ impl State {
 
     /// Nothing begins at this link any more, and what is to be stopped runs on, or has come to its end.
     pub(super) fn cornered(&mut self, link: LinkId, holds: bool, view: View, actions: &mut Vec<Action>) {
-        if !holds {
+        if !holds || !self.has_grace() {
             return;
         }
         match view.now.checked_add(self.limits.stop_grace) {

@@ -16,7 +16,7 @@ use std::time::Duration;
 use pool_ipc::LinkId;
 
 use super::worker::{Leaving, Stage, Worker};
-use super::{Phase, RestartLimit, State, Timer};
+use super::{OnWorkerLoss, Phase, RestartLimit, State, Timer};
 use crate::manager::event::{Action, View};
 
 /// What the builder sets about the number of workers and their lives.
@@ -32,13 +32,21 @@ pub(crate) struct Staffing {
     pub(crate) max_age: Option<Duration>,
     /// How many workers may be lost for no task's doing.
     pub(crate) restarts: RestartLimit,
+    /// What the loss of one does to the pool.
+    pub(crate) on_worker_loss: OnWorkerLoss,
 }
 
 #[cfg(any(test, feature = "simulation"))]
 impl Staffing {
     /// Workers come on demand and stay.
-    pub(crate) const NONE: Self =
-        Self { min_workers: 0, spares: 0, idle_timeout: None, max_age: None, restarts: RestartLimit::DEFAULT };
+    pub(crate) const NONE: Self = Self {
+        min_workers: 0,
+        spares: 0,
+        idle_timeout: None,
+        max_age: None,
+        restarts: RestartLimit::DEFAULT,
+        on_worker_loss: OnWorkerLoss::Replace,
+    };
 }
 
 /// Who does what.

@@ -9,7 +9,7 @@ use pool_ipc::ExitCause;
 use super::*;
 use crate::manager::event::Due;
 
-const GRACE: Duration = Duration::from_secs(1);
+pub(super) const GRACE: Duration = Duration::from_secs(1);
 const LIMITS: Limits = Limits {
     max_workers: 2,
     frames_a_link: 64,
@@ -20,13 +20,13 @@ const LIMITS: Limits = Limits {
 };
 
 /// A state, a clock that stands still unless it is moved, and what was said to do.
-struct Desk {
-    state: State,
-    now: Instant,
+pub(super) struct Desk {
+    pub(super) state: State,
+    pub(super) now: Instant,
 }
 
 impl Desk {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self::with(Staffing::NONE)
     }
 
@@ -34,7 +34,7 @@ impl Desk {
         Self { state: State::new(Limits { staffing, ..LIMITS }), now: Instant::now() }
     }
 
-    fn step(&mut self, event: Event, waiting: usize, outstanding: usize) -> Vec<Action> {
+    pub(super) fn step(&mut self, event: Event, waiting: usize, outstanding: usize) -> Vec<Action> {
         self.step_with_room(event, waiting, outstanding, usize::MAX)
     }
 
@@ -45,7 +45,7 @@ impl Desk {
     }
 
     /// A pool with one worker that has said hello and is offered to callers.
-    fn with_idle_worker() -> Self {
+    pub(super) fn with_idle_worker() -> Self {
         let mut desk = Self::new();
         assert_eq!(desk.step(Event::Submitted, 1, 0), [Action::Start(LINK)]);
         assert_eq!(desk.step(Event::Started(LINK), 1, 0), [Action::Feed { link: LINK, frames: 1 }]);
@@ -56,15 +56,15 @@ impl Desk {
     }
 }
 
-const LINK: LinkId = LinkId(0);
-const OTHER: LinkId = LinkId(1);
+pub(super) const LINK: LinkId = LinkId(0);
+pub(super) const OTHER: LinkId = LinkId(1);
 
-fn ended(link: LinkId) -> Event {
-    Event::Ended { link, pid: 7, cause: ExitCause::Signal(9), blamed: false }
+pub(super) fn ended(link: LinkId) -> Event {
+    Event::Ended { link, pid: 7, cause: ExitCause::Signal(9), blamed: None }
 }
 
 fn exited(link: LinkId) -> Event {
-    Event::Ended { link, pid: 7, cause: ExitCause::Code(1), blamed: false }
+    Event::Ended { link, pid: 7, cause: ExitCause::Code(1), blamed: None }
 }
 
 fn panicked() -> Broken {

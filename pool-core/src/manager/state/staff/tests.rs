@@ -59,7 +59,7 @@ impl Desk {
     }
 
     fn ended(&mut self, link: u64) -> Vec<Action> {
-        self.step(Event::Ended { link: LinkId(link), pid: 7, cause: ExitCause::Signal(9), blamed: false }, 0)
+        self.step(Event::Ended { link: LinkId(link), pid: 7, cause: ExitCause::Signal(9), blamed: None }, 0)
     }
 
     /// A pool with a worker that is offered.

@@ -52,6 +52,7 @@ impl Model {
             idle_timeout: some(100 + random.below(3_000) as u64).filter(|_| seed.is_multiple_of(3)),
             restarts: RestartLimit { losses: 2, within: Duration::from_micros(seed % 5_000) },
             max_age: some(1_000 + random.below(20_000) as u64).filter(|_| seed.is_multiple_of(5)),
+            on_worker_loss: OnWorkerLoss::Replace,
         };
         Self {
             desk: Desk::with(staffing),
@@ -240,7 +241,7 @@ impl Model {
         let blamed = usize::from(worker.hello && worker.held > 0);
         self.done += blamed;
         self.backlog += worker.held - blamed;
-        self.decide(Event::Ended { link, pid: 7, cause: ExitCause::Signal(9), blamed: blamed > 0 });
+        self.decide(Event::Ended { link, pid: 7, cause: ExitCause::Signal(9), blamed: (blamed > 0).then_some("work") });
     }
 }
 
