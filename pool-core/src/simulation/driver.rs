@@ -70,9 +70,11 @@ pub(super) fn run(world: &Arc<World>, pool: &Pool) -> Result<(), String> {
 }
 
 /// Where one worker has several items and others rest, they are spread before anything takes long. A worker that has lied is
-/// not asked for what it has.
+/// not asked for what it has, and what one gave back is not there before its bell was heard.
 fn see_that_no_batch_waits_in_vain(world: &World, state: &State, pool: &Pool, moment: Duration) -> Result<(), String> {
-    let judged = world.plan.recall && world.plan.trouble.garbles == 0 && moment > state.now + SOON;
+    let trouble = &world.plan.trouble;
+    let honest = trouble.garbles == 0 && trouble.rings_late == 0;
+    let judged = world.plan.recall && honest && moment > state.now + SOON;
     if !judged || pool.idle.len() == 0 {
         return Ok(());
     }
