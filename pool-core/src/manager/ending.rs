@@ -201,3 +201,11 @@ impl Account {
         counter.fetch_add(1, Ordering::Relaxed);
     }
 }
+
+/// Tells of a worker's end: a loss to whoever listens for news, the others to whoever looks closely.
+pub(super) fn log_end(pid: u32, cause: ExitCause, blamed: Option<&str>) {
+    match blamed {
+        Some(task) => log::info!("worker {pid} ended while it ran task {task}: {cause}"),
+        None => log::debug!("worker {pid} ended: {cause}"),
+    }
+}

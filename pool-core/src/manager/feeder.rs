@@ -32,6 +32,7 @@ fn start(pool: &Pool, id: LinkId) {
     });
     let event = match started {
         Ok(link) => {
+            log::debug!("worker {} was started", link.pid());
             pool.enlist(link);
             Event::Started(id)
         }

@@ -24,6 +24,7 @@ mod threads;
 mod time_limits;
 mod work;
 
+use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Instant;
@@ -239,6 +240,7 @@ impl Manager {
                 LinkEvent::Ended { link, pid, cause, corrupt, lost } => {
                     let blamed = lost.iter().find(|lost| lost.blamed.is_some());
                     let blamed = blamed.map(|lost| Work::of(&lost.owner).task());
+                    ending::log_end(pid, cause, blamed);
                     let lied = self.liars.remove(&link).then_some(GREETED_AGAIN);
                     let blame = self.blame(link, pid, cause, corrupt.or(lied));
                     self.mourn(lost, |owner, item| blame.error(owner, item));
@@ -404,15 +406,17 @@ impl Manager {
     /// Takes half of what waits at the link with the most.
     fn steal_for(&mut self, thief: LinkId, answers: &mut VecDeque<Event>) {
         let others = self.pool.links().into_iter().filter(|link| link.id() != thief);
-        let richest = others.map(|link| (link.unclaimed(), link)).max_by_key(|&(unclaimed, _)| unclaimed);
-        let Some((_, victim)) = richest.filter(|&(unclaimed, _)| unclaimed > 0) else {
+        let mut rich: Vec<_> = others.map(|link| (link.unclaimed(), link)).filter(|(wealth, _)| *wealth > 0).collect();
+        rich.sort_by_key(|(wealth, _)| Reverse(*wealth));
+        // Who seemed to have most may have begun the last of it meanwhile.
+        let robbed = rich.into_iter().map(|(_, link)| (link.recall_tail(Share::Half), link.id()));
+        let Some((stolen, victim)) = robbed.into_iter().find(|(stolen, _)| !stolen.is_empty()) else {
             answers.push_back(Event::Stolen { thief, frames: 0 });
             return;
         };
-        let stolen = victim.recall_tail(Share::Half);
         let frames = stolen.len();
         self.take_back(stolen);
-        answers.extend([Event::Stolen { thief, frames }, Event::Recalled(victim.id())]);
+        answers.extend([Event::Stolen { thief, frames }, Event::Recalled(victim)]);
     }
 
     /// Fails all that nobody has begun, here and at links.
