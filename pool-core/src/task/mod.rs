@@ -1,8 +1,8 @@
-//! What a call is: a function that every process of this executable has, its arguments, and a number that names it.
+//! What a task can ask about itself while it runs: [`cancelled`], [`deadline`], [`attempt`]; and what a call is: a function
+//! that every process of this executable has, its arguments, and a number that names it.
 //!
-//! Keeps true: only a number of the linker-built table ([`table`]) and encoded values ever leave a process, never an
-//! address; a worker calls nothing that is not an entry of its own table. Never: knows what a frame, a future or a
-//! worker is.
+//! Keeps true: only a number of the table that the linker builds and encoded values ever leave a process, never an address;
+//! a worker calls nothing that is not an entry of its own table. Never: knows what a frame, a future or a worker is.
 
 mod args;
 mod codec;
