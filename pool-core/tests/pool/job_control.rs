@@ -60,6 +60,9 @@ def shell():
     """The job is started, and seen to whenever it stops or ends."""
     job = os.fork()
     if job == 0:
+        # A test that was started in the background of a shell ignores these, and its children inherit that.
+        for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGTSTP):
+            signal.signal(number, signal.SIG_DFL)
         os.setpgid(0, 0)
         signal.signal(signal.SIGTTOU, signal.SIG_IGN)
         os.tcsetpgrp(0, os.getpid())
