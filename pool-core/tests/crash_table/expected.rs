@@ -13,6 +13,8 @@ pub(crate) enum Expected {
     Death(ExitCause),
     /// With the death of its worker, which broke the protocol: by itself, or by the pool.
     Judgement,
+    /// With this death, unless the pool saw before that the worker broke the protocol, and ended it.
+    DeathUnlessJudged(ExitCause),
     Panic(&'static str),
     /// With a value that failed on its way. The codec gives no reason of the value's own, but its panics.
     Codec(Coded, &'static str, Way),
@@ -32,7 +34,8 @@ const SIGSEGV: i32 = 11;
 impl Expected {
     pub(crate) fn of(deed: Deed) -> Self {
         match deed {
-            Deed::ExitsWith0 | Deed::OverwritesAndExits => Self::Death(ExitCause::Code(0)),
+            Deed::ExitsWith0 => Self::Death(ExitCause::Code(0)),
+            Deed::OverwritesAndExits => Self::DeathUnlessJudged(ExitCause::Code(0)),
             Deed::ExitsWith1 => Self::Death(ExitCause::Code(1)),
             // Rust's runtime ends a process that has no memory left by an abort.
             Deed::Aborts | Deed::ExhaustsItsMemory => Self::Death(ExitCause::Signal(SIGABRT)),
@@ -67,6 +70,10 @@ impl Expected {
         let is_it = match (self, end) {
             (Self::Answer, Ok(_)) => true,
             (Self::Death(cause), Err(TaskError::WorkerDied(died))) => died.cause == *cause,
+            (Self::DeathUnlessJudged(cause), Err(TaskError::WorkerDied(died))) => {
+                let judged = died.corrupt.is_some() && died.cause == ExitCause::Signal(SIGKILL);
+                died.cause == *cause || judged
+            }
             (Self::Judgement, Err(TaskError::WorkerDied(_))) => true,
             (Self::Panic(message), Err(TaskError::Panicked(panic))) => {
                 panic.message == *message && panic.task.ends_with(TASK)
