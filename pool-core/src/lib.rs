@@ -48,14 +48,14 @@
 //!    |             Order::Start,  |         |     +----------- Hub::start ----------> new worker
 //!    |             Order::Feed    |         | Event::Started,                             |
 //!    | Event::Submitted,          |         | Event::StartFailed,         worker::run "MainThread"
-//!    | Withdrawn, Recalled,       |         v Event::Fed                  claims an item, calls the
+//!    | Withdrawn, Recalled,       |         v Event::Fed, Burdened, ...   claims an item, calls the
 //!    | ShutDown                  Manager "Thread-1"                       task, publishes the outcome
 //!    +------------------------>   Event --> State::step --> Action                        |
 //!                                 ^   |                                                   |
 //!                                 |   | Action::Start, Feed: an Order for the feeder      |
 //!                                 |   | Action::Offer: the Link is idle                   |
 //!                                 |   | Action::Steal, Recall, Halve, Close, Kill: Links  |
-//!                                 |   | Action::Look, Corner, Soften: to what is stopped   |
+//!                                 |   | Action::Look, Corner, Soften: to what is stopped  |
 //!                                 |   | Action::Break, Finish: the end of the pool        |
 //!                                 |   |                                                   |
 //!                                 |   +--> Future, Batch: result() wakes                  |
