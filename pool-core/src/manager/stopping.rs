@@ -67,14 +67,15 @@ impl Manager {
     /// What callers want stopped.
     pub(super) fn note_stops(&mut self, stops: Vec<Stop>, now: Instant) {
         for stop in stops {
-            match stop.at {
-                Some(at) => self.stops.add(at, stop),
-                None => self.stop(stop, now),
-            }
+            self.stops.add(stop.at.unwrap_or(now), stop);
         }
-        for stop in self.stops.take_due(now) {
-            self.stop(stop, now);
+        let due = self.stops.take_due(now);
+        if due.is_empty() {
+            return;
         }
+        due.into_iter().for_each(|stop| self.stop(stop, now));
+        // Once for all of them: it goes through everything that waits for another attempt.
+        self.forget_withdrawn(now);
     }
 
     /// Takes back what of the task nobody has begun, and sees to what runs of it.
@@ -86,7 +87,6 @@ impl Manager {
         for link in recalled {
             self.decide(Event::Recalled(link), now);
         }
-        self.forget_withdrawn(now);
         let mut found = work.is_done();
         for link in self.pool.links() {
             let Some(running) = link.running().filter(|running| is_same(&running.owner, &owner)) else { continue };

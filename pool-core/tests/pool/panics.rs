@@ -12,6 +12,7 @@ use pool_ipc::{Abilities, Hub, Link, LinkEvent, LinkId, OpenError, StartError, S
 
 use crate::backends::pool;
 use crate::gate::{Gate, stop_at};
+use crate::slow_callbacks::stand_still;
 use crate::watchdog::LIMIT;
 
 claims! { on_each_backend:
@@ -106,13 +107,7 @@ fn b18_a_panic_of_the_manager_resolves_every_future(builder: Builder) {
 fn b18_a_panic_in_the_managers_place_resolves_every_future_while_a_callback_stands_still(builder: Builder) {
     let (builder, fuse) = with_fuse(builder);
     let (pool, gate) = (pool(builder, 1), Gate::new());
-    let (go, gone) = mpsc::channel::<()>();
-    let (there, arrived) = mpsc::channel();
-    pool.submit(u32::pow, (2, 8)).unwrap().add_done_callback(move |_| {
-        there.send(()).unwrap();
-        let _ = gone.recv();
-    });
-    arrived.recv_timeout(LIMIT).unwrap();
+    let stand = stand_still(&pool);
     let running = pool.submit(stop_at, (gate.name(), 0)).unwrap();
     let held = gate.next();
     let queued = pool.submit(stop_at, (gate.name(), 1)).unwrap();
@@ -126,7 +121,7 @@ fn b18_a_panic_in_the_managers_place_resolves_every_future_while_a_callback_stan
         assert_broken(&error);
     }
     assert!(heard.try_recv().is_err(), "its callback waits for the one that stands still");
-    drop(go);
+    drop(stand);
     assert!(heard.recv_timeout(LIMIT).unwrap().starts_with("Thread-"));
     pool.shutdown();
 }

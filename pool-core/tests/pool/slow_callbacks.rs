@@ -27,10 +27,10 @@ claims! { on_processes:
 }
 
 /// A callback stands in here until this is dropped.
-struct Stand(#[expect(dead_code, reason = "held for its drop")] Sender<()>);
+pub(crate) struct Stand(#[expect(dead_code, reason = "held for its drop")] Sender<()>);
 
 /// Has a callback of the pool stand still. Returns when it does.
-fn stand_still(pool: &ProcessPoolExecutor) -> Stand {
+pub(crate) fn stand_still(pool: &ProcessPoolExecutor) -> Stand {
     let (go, gone) = mpsc::channel::<()>();
     let (there, arrived) = mpsc::channel();
     pool.submit(u32::pow, (2, 8)).unwrap().add_done_callback(move |_| {
