@@ -40,6 +40,8 @@ pub(crate) struct Identity {
     pub(crate) parent_name: String,
     /// The pid of that process.
     pub(crate) parent_pid: u32,
+    /// How many it is away from the main process.
+    pub(crate) depth: u32,
 }
 
 /// The worker that the calling thread works for: its process, or itself where workers are threads. A thread that a task
@@ -98,8 +100,8 @@ fn prepare(boot: &[u8], place: Place) -> Greeting {
 }
 
 fn become_worker(boot: Boot, place: Place) {
-    let Boot { name, parent_name, parent_pid, log_level, .. } = boot;
-    let identity = Identity { name, parent_name, parent_pid };
+    let Boot { name, parent_name, parent_pid, depth, log_level, .. } = boot;
+    let identity = Identity { name, parent_name, parent_pid, depth };
     if place == Place::Thread {
         crate::thread::adopt("MainThread");
         return OWN_IDENTITY.set(Some(identity));

@@ -207,6 +207,14 @@ pub enum PoolError {
         /// What is allowed.
         allowed: &'static str,
     },
+    /// Its workers would be further from the main process than they may be, which is what becomes of a task that makes a
+    /// pool and runs itself there.
+    TooDeep {
+        /// How deep they would be.
+        depth: u32,
+        /// How deep they may be: [`Builder::max_depth`](crate::Builder::max_depth).
+        limit: u32,
+    },
     /// The backend could not be opened.
     Backend(OpenError),
     /// A thread could not be started.
@@ -225,6 +233,10 @@ impl fmt::Display for PoolError {
         match self {
             Self::ZeroWorkers => f.write_str("max_workers must be at least 1"),
             Self::Option { name, allowed } => write!(f, "{name} must be {allowed}"),
+            Self::TooDeep { depth, limit } => write!(
+                f,
+                "a pool here would have workers at depth {depth}, and the limit is {limit}: does a task make a pool that runs it again?"
+            ),
             Self::Backend(error) => write!(f, "the backend could not be opened: {error}"),
             Self::Thread { name, source } => write!(f, "thread {name} could not be started: {source}"),
             Self::Initializer(codec) => write!(f, "the initializer cannot be sent: {codec}"),
@@ -235,7 +247,7 @@ impl fmt::Display for PoolError {
 impl Error for PoolError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
-            Self::ZeroWorkers | Self::Option { .. } => None,
+            Self::ZeroWorkers | Self::Option { .. } | Self::TooDeep { .. } => None,
             Self::Backend(error) => Some(error),
             Self::Thread { source, .. } => Some(source),
             Self::Initializer(codec) => Some(&**codec),

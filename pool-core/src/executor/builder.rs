@@ -38,10 +38,14 @@ pub struct Builder {
     pub(super) staff: StaffOptions,
     limits: TimeLimits,
     stop_grace: Duration,
+    max_depth: u32,
 }
 
 /// How long a worker that was asked to end may take to, unless the pool is told otherwise.
 const STOP_GRACE: Duration = Duration::from_secs(1);
+
+/// How deep pools nest unless they are told otherwise.
+const MAX_DEPTH: u32 = 10;
 
 impl Builder {
     pub(super) fn new() -> Self {
@@ -55,6 +59,7 @@ impl Builder {
             staff: StaffOptions::default(),
             limits: TimeLimits::default(),
             stop_grace: STOP_GRACE,
+            max_depth: MAX_DEPTH,
         }
     }
 
@@ -156,6 +161,17 @@ impl Builder {
         self
     }
 
+    /// How many processes may be started one by another down to the workers of this pool, 10 by default and at least 1: the
+    /// workers of a pool in the main process are at depth 1, those of a pool that a task of theirs makes at depth 2, and so on.
+    /// A [`Process`](crate::Process) in between counts.
+    ///
+    /// A task may have a pool of its own. The limit is there for the task that, by mistake, makes a pool that runs the same
+    /// task: it ends with [`PoolError::TooDeep`] and not with a machine full of processes.
+    pub fn max_depth(mut self, max_depth: u32) -> Self {
+        self.max_depth = max_depth;
+        self
+    }
+
     /// Makes the pool and its two threads. No worker is started yet, but for those of [`min_workers`](Self::min_workers).
     ///
     /// In a worker that was started for another pool and never called [`init`](crate::init), this does not return: it
@@ -171,11 +187,12 @@ impl Builder {
             Some(max_workers) => max_workers,
             None => std::thread::available_parallelism().map_or(1, usize::from),
         };
+        let depth = self.check_depth()?;
         let (staffing, max_tasks) = self.staff.check(max_workers)?;
         let initializer = self.initializer.transpose().map_err(PoolError::Initializer)?;
         let hub = self.backend.open().map_err(PoolError::Backend)?;
         let Abilities { frames_a_link, processes, .. } = self.backend.abilities();
-        let recruiter = recruiter(self.command, self.name, initializer);
+        let recruiter = recruiter(self.command, self.name, depth, initializer);
         let pool = Arc::new(Pool::new(hub, recruiter, self.limits, Strength { max_workers, max_tasks }));
         let stop_grace = self.stop_grace;
         let limits = Limits { max_workers, frames_a_link, hello: self.hello, stop_grace, processes, staffing };
@@ -187,10 +204,20 @@ impl Builder {
         }
         Ok(ProcessPoolExecutor { pool, threads: Mutex::new(Some(threads)) })
     }
+
+    /// How deep the workers will be.
+    fn check_depth(&self) -> Result<u32, PoolError> {
+        let limit = self.max_depth;
+        match crate::process::depth().saturating_add(1) {
+            _ if limit == 0 => Err(PoolError::Option { name: "max_depth", allowed: "at least 1" }),
+            depth if depth > limit => Err(PoolError::TooDeep { depth, limit }),
+            depth => Ok(depth),
+        }
+    }
 }
 
 /// Names workers and tells them what they are to know.
-fn recruiter(command: WorkerCommand, prefix: Option<String>, initializer: Option<Vec<u8>>) -> Recruiter {
+fn recruiter(command: WorkerCommand, prefix: Option<String>, depth: u32, initializer: Option<Vec<u8>>) -> Recruiter {
     /// Counts the workers of all pools of this process that have no name of their own.
     static WORKERS: AtomicU64 = AtomicU64::new(1);
     let own = AtomicU64::new(0);
@@ -203,6 +230,7 @@ fn recruiter(command: WorkerCommand, prefix: Option<String>, initializer: Option
             name: name.clone(),
             parent_name: crate::process::current_process().name().to_owned(),
             parent_pid: std::process::id(),
+            depth,
             log_level: log::max_level() as usize,
             initializer: initializer.clone(),
         };

@@ -53,8 +53,8 @@ pub(super) fn refuse_in_child_to_be() {
 }
 
 fn become_process(boot: ProcessBoot, parent_pid: u32) {
-    let ProcessBoot { name, lineage, daemon, parent_name, log_level } = boot;
-    identity::become_process(Own { name, lineage, daemon, parent_name, parent_pid });
+    let ProcessBoot { name, lineage, daemon, parent_name, depth, log_level } = boot;
+    identity::become_process(Own { name, lineage, daemon, parent_name, parent_pid, depth });
     if let Some(level) = log::LevelFilter::iter().nth(log_level) {
         log::set_max_level(level);
     }

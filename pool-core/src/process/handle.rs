@@ -14,7 +14,7 @@ use pool_ipc::{ExitCause, ProcessHandle, ProcessOptions, WorkerCommand};
 use super::builder::Builder;
 use super::children;
 use super::error::ProcessError;
-use super::identity::{current_process, default_name, next_lineage};
+use super::identity::{current_process, default_name, depth, next_lineage};
 use super::look::Look;
 use super::stage::{Call, Stage};
 use super::target::Target;
@@ -317,6 +317,7 @@ impl Process {
             lineage: lineage.clone(),
             daemon: plan.daemon,
             parent_name: current_process().name().to_owned(),
+            depth: depth().saturating_add(1),
             log_level: log::max_level() as usize,
         };
         let boot = boot.encode(task::fingerprint(), &request).map_err(|failure| call.refused(name, failure))?;

@@ -117,6 +117,16 @@ impl ParentProcess {
     }
 }
 
+/// How many processes were started one by another down to this one: 0 in a main process. Pools in a worker that is a
+/// thread count it, too.
+pub(crate) fn depth() -> u32 {
+    match (worker::identity(), OWN.get()) {
+        (Some(worker), _) => worker.depth,
+        (None, Some(own)) => own.depth,
+        (None, None) => 0,
+    }
+}
+
 /// Who a process is that runs one function, as its parent said.
 #[derive(Debug)]
 pub(super) struct Own {
@@ -130,6 +140,8 @@ pub(super) struct Own {
     pub(super) parent_name: String,
     /// The pid of that.
     pub(super) parent_pid: u32,
+    /// How many it is away from the main process.
+    pub(super) depth: u32,
 }
 
 /// Takes the name that the parent gave. Once in a process.

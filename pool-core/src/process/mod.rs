@@ -36,6 +36,7 @@ pub use self::error::ProcessError;
 pub use self::handle::Process;
 #[cfg(all(target_os = "linux", not(pool_portable)))]
 pub use self::handle::Sentinel;
+pub(crate) use self::identity::depth;
 pub use self::identity::{CurrentProcess, ParentProcess, current_process, parent_process};
 pub use self::target::{ExitValue, Target};
 

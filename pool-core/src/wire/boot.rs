@@ -20,6 +20,8 @@ pub(crate) struct Boot {
     pub(crate) parent_name: String,
     /// The pid of that process.
     pub(crate) parent_pid: u32,
+    /// How many processes were started one by another down to this worker, the main one not counted.
+    pub(crate) depth: u32,
     /// How much the parent logs: [`log::LevelFilter`] as a number.
     pub(crate) log_level: usize,
     /// The request of the initializer's call, where there is an initializer.

@@ -19,6 +19,8 @@ pub(crate) struct ProcessBoot {
     pub(crate) daemon: bool,
     /// The name of the process that started it.
     pub(crate) parent_name: String,
+    /// How many processes were started one by another down to this one, the main one not counted.
+    pub(crate) depth: u32,
     /// How much the parent logs: [`log::LevelFilter`] as a number.
     pub(crate) log_level: usize,
 }

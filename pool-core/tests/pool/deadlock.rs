@@ -16,6 +16,7 @@ claims! { on_each_backend:
     a091_a092_b07_a_result_that_the_caller_cannot_decode_fails_that_future,
     a094_a_shutdown_behind_an_argument_that_cannot_be_encoded_returns,
     a096_a_slow_callback_does_not_hold_up_submits,
+    b04_a_shutdown_that_cancels_returns_though_a_codec_fails_after_it,
     items_that_cannot_be_coded_stand_at_their_positions,
 }
 
@@ -272,6 +273,34 @@ fn a096_a_slow_callback_does_not_hold_up_submits(builder: Builder) {
     let futures: Vec<Future<u32>> = (0..100).map(|n| pool.submit(u32::pow, (n, 2)).unwrap()).collect();
     drop(block);
     assert!((0..).zip(&futures).all(|(n, future)| future.result().unwrap() == n * n));
+}
+
+fn b04_a_shutdown_that_cancels_returns_though_a_codec_fails_after_it(builder: Builder) {
+    let gates = [Gate::new(), Gate::new()];
+    let pool = pool(builder, 2);
+    let unencoded = pool.submit(stop_and_give_encoding, (gates[0].name(), Deed::Fail)).unwrap();
+    let undecoded = pool.submit(stop_and_give_decoding, (gates[1].name(), Deed::Fail)).unwrap();
+    let held = [gates[0].next(), gates[1].next()];
+    let pending = pool.submit(take_decoding, (Decoding(Deed::Panic),)).unwrap();
+    pool.shutdown_with(Shutdown::new().no_wait().cancel_pending());
+    drop(held);
+    pool.shutdown();
+    // Where nothing can be taken back, it was with its worker already.
+    assert!(matches!(pending.result(), Err(TaskError::Cancelled | TaskError::Decode(_))), "{pending:?}");
+    let Err(TaskError::Encode(error)) = unencoded.result() else { panic!("{unencoded:?}") };
+    assert_eq!(error.what, Coded::ResultInWorker, "{error}");
+    let Err(TaskError::Decode(error)) = undecoded.result() else { panic!("{undecoded:?}") };
+    assert_eq!(error.what, Coded::ResultInCaller, "{error}");
+}
+
+fn stop_and_give_encoding(gate: String, deed: Deed) -> Encoding {
+    stop_at(gate, 0);
+    Encoding(deed)
+}
+
+fn stop_and_give_decoding(gate: String, deed: Deed) -> Decoding {
+    stop_at(gate, 0);
+    Decoding(deed)
 }
 
 fn items_that_cannot_be_coded_stand_at_their_positions(builder: Builder) {

@@ -28,6 +28,8 @@ mod limits;
 mod losses;
 mod map;
 mod memory;
+mod nesting;
+mod outliving;
 mod panics;
 mod parent_death;
 mod programs;

@@ -42,6 +42,29 @@ fn a_child_without_hook_and_init_says_what_to_do_and_exits_with_3() {
     }
 }
 
+#[test]
+fn d10_workers_write_their_coverage_profiles() {
+    let profiles = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("profiles-{}", std::process::id()));
+    fs::create_dir_all(&profiles).unwrap();
+    let pattern = profiles.join("%p.profraw");
+    let output = run_with(&covered(), &[], &[("LLVM_PROFILE_FILE", pattern.to_str().unwrap())]);
+    assert!(output.status.success(), "{output:?}");
+    let mut expected: Vec<String> =
+        String::from_utf8(output.stdout).unwrap().lines().map(|pid| format!("{pid}.profraw")).collect();
+    let mut written: Vec<String> =
+        fs::read_dir(&profiles).unwrap().map(|entry| named_profile(&entry.unwrap())).collect();
+    expected.sort();
+    written.sort();
+    assert_eq!((written.len(), written), (2, expected));
+    fs::remove_dir_all(&profiles).unwrap();
+}
+
+/// The name of a profile that has something in it.
+fn named_profile(entry: &fs::DirEntry) -> String {
+    assert!(entry.metadata().unwrap().len() > 0, "{entry:?}");
+    entry.file_name().into_string().unwrap()
+}
+
 fn a_program_of_another_build_breaks_the_pool_and_is_named(builder: Builder) {
     let pool = pool(builder.worker_command(program("aborts"), [""; 0]), 1);
     let end = pool.submit(u32::pow, (2, 8)).unwrap().result();
@@ -75,14 +98,26 @@ fn program(name: &str) -> PathBuf {
     BUILT.get_or_init(build).join(name)
 }
 
-#[expect(clippy::disallowed_methods, reason = "this child is cargo, not a worker")]
+/// The programs as they are built by everybody.
 fn build() -> PathBuf {
     let package = write_package();
-    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| env!("CARGO").into()));
-    cargo.args(["build", "--offline", "--color", "never", "--target-dir"]).arg(package.join("target"));
-    let output = cargo.current_dir(&package).output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    cargo(&package, "build", &[]);
     package.join("target/debug")
+}
+
+/// The program that writes a profile, which it alone is built for: not what it depends on.
+fn covered() -> PathBuf {
+    let package = write_package();
+    cargo(&package, "rustc", &["--bin", "covered", "--features", "covered", "--", "-C", "instrument-coverage"]);
+    package.join("target/debug/covered")
+}
+
+#[expect(clippy::disallowed_methods, reason = "this child is cargo, not a worker")]
+fn cargo(package: &Path, command: &str, arguments: &[&str]) {
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| env!("CARGO").into()));
+    cargo.args([command, "--offline", "--color", "never", "--target-dir"]).arg(package.join("target")).args(arguments);
+    let output = cargo.current_dir(package).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
 /// Makes a package of the programs, which uses the same versions of everything as this one.
@@ -94,10 +129,12 @@ fn write_package() -> PathBuf {
         "[package]\nname = \"programs\"\nversion = \"0.0.0\"\nedition = \"2024\"\n[workspace]\n\
          [profile.dev]\ndebug = \"line-tables-only\"\npanic = \"abort\"\n[dependencies]\npool-core.path = {core:?}\n"
     );
-    for name in ["aborts", "parses_arguments_first", "without_init"] {
+    for name in ["aborts", "parses_arguments_first", "without_init", "covered"] {
         let path = core.join("tests/programs").join(name).with_extension("rs");
         manifest += &format!("[[bin]]\nname = {name:?}\npath = {path:?}\n");
     }
+    // The last one is built by who asks for it only, lest somebody else's build takes its place.
+    manifest += "required-features = [\"covered\"]\n[features]\ncovered = []\n";
     let path = package.join("Cargo.toml");
     // Left alone where it is the same, as another process may be building from it.
     if fs::read_to_string(&path).is_ok_and(|present| present == manifest) {

@@ -36,11 +36,9 @@ const TYPES: &str = "checked by the compiler: an argument of another type does n
 const TRUTH: &str = "about errors that count as false; an error has no truth value in Rust";
 const WINDOWS: &str = "about a limit of Windows, which is not supported";
 const LEFT_OUT: &str = "the list of behaviours has no such number, as it makes no sense in Rust";
-const LIMITS: &str = "deadlines, limits and kills of running tasks come later";
 const FORK_SERVER: &str = "about a server that forks the children, its modules and its key; it comes with the zygote";
 const TOOLBOX: &str = "the toolbox of queues, pools, locks and shared memory comes later";
 const FORKED_LOCK: &str = "about a lock made for forked children in a spawned one; locks come with the toolbox";
-const HARDENING: &str = "its proof comes later";
 
 const fn proved(part: Part, value: u16, name: &'static str) -> Entry {
     Entry { number: Number { part, value }, name, reason: None }
@@ -250,7 +248,7 @@ pub(super) const ENTRIES: &[Entry] = &[
     proved(B, 1, "wait and as_completed return at once on cancelled futures"),
     proved(B, 2, "a callback may submit to a pool in trouble"),
     proved(B, 3, "a callback's panic is logged and kills nothing"),
-    absent(B, 4, "shutdown(cancel_pending) with a late codec error returns", HARDENING),
+    proved(B, 4, "shutdown(cancel_pending) with a late codec error returns"),
     proved(B, 5, "a worker killed at any point costs at most its task"),
     proved(B, 6, "an idle worker's death costs nothing and is healed"),
     proved(B, 7, "a codec error, on either side, fails that future alone"),
@@ -260,15 +258,15 @@ pub(super) const ENTRIES: &[Entry] = &[
     proved(B, 11, "1000 pools leave fds, processes, threads as before"),
     proved(B, 12, "running() only while it runs; cancel() works until then"),
     proved(B, 13, "a slow callback delays other callbacks only"),
-    absent(B, 14, "a crash in a batch blames one item, re-runs the rest", HARDENING),
-    absent(B, 15, "a time limit counts from the start of execution", LIMITS),
-    absent(B, 16, "cancel of a running task, worker replaced", LIMITS),
+    proved(B, 14, "a crash in a batch blames one item, re-runs the rest"),
+    proved(B, 15, "a time limit counts from the start of execution"),
+    proved(B, 16, "cancel of a running task, worker replaced"),
     proved(B, 17, "shutdown with a deadline"),
     proved(B, 18, "a panic in manager or feeder resolves every future"),
     proved(B, 19, "100 000 queued tasks with 256 fds; 64 MiB to a busy pool"),
     proved(B, 20, "futures joined in any order, from any thread"),
-    absent(B, 21, "a worker stopped in mid-result harms nobody else", LIMITS),
-    absent(B, 22, "a task may own a pool; depth is limited", HARDENING),
+    proved(B, 21, "a worker stopped in mid-result harms nobody else"),
+    proved(B, 22, "a task may own a pool; depth is limited"),
     proved(C, 1, "crash table: the task exits with 0"),
     proved(C, 2, "crash table: the task exits with 1"),
     proved(C, 3, "crash table: the task aborts"),
@@ -290,14 +288,14 @@ pub(super) const ENTRIES: &[Entry] = &[
     proved(C, 19, "crash table: the task blocks SIGTERM"),
     proved(D, 1, "a task that touches the terminal is never stopped for ever"),
     proved(D, 2, "a task cannot overwrite another task's arguments"),
-    absent(D, 3, "what outlives a kill is exactly what the README says", LIMITS),
+    proved(D, 3, "what outlives a kill is exactly what the README says"),
     proved(D, 4, "a host that ignores SIGCHLD or reaps everything"),
     proved(D, 5, "a host that forks or daemonizes after creating a pool"),
     proved(D, 6, "init() inside a test body starts no second test run"),
     proved(D, 7, "a main that parses its arguments before init()"),
     proved(D, 8, "registries filled by constructors are filled in tasks"),
     proved(D, 9, "panic=abort reports message and location"),
-    absent(D, 10, "coverage profiles of workers are written", HARDENING),
+    proved(D, 10, "coverage profiles of workers are written"),
     proved(D, 11, "a full cgroup or tmpfs is an error of that submit"),
     proved(D, 12, "a worker that passes strange descriptors is judged"),
     proved(D, 13, "8 threads at random for a minute: every promise holds"),
