@@ -10,7 +10,7 @@ use pool_ipc::{Backend, ExitCause, FarEnd, InProcess, IpcChannel, SharedMemory};
 use rustix::process::{WaitId, WaitIdOptions};
 
 use crate::rig::Rig;
-use crate::{limits, starting};
+use crate::{attacks, limits, starting};
 
 /// Runs a test of [`test_named`] on a backend, in a process of its own.
 pub(crate) fn run(name: &str, backend: &dyn Backend) {
@@ -35,6 +35,7 @@ fn test_named(name: &str) -> fn(&dyn Backend) {
         "leaks" => starting::count_what_links_and_hubs_leave_behind,
         "start-without-descriptors" => starting::start_with_ever_more_descriptors,
         "post-without-descriptors" => limits::post_without_descriptors,
+        "change-requests" => attacks::change_requests,
         "collect-without-descriptors" => limits::collect_without_descriptors,
         _ => panic!("there is no test called {name}"),
     }
