@@ -4,8 +4,10 @@
 //! `steps`; here is only the order, the clock and the table at the end.
 
 mod binaries;
+mod failed;
 mod leaks;
 mod long;
+mod nextest;
 mod steps;
 
 use std::time::{Duration, Instant};
@@ -34,7 +36,7 @@ Runs, one after the other, and ends with a table:
             random for a minute on each backend
 --long also lets the models and the properties search further, and checks for
 leaks both ways; that takes more than a quarter of an hour. Exit code 1 if a
-step failed.",
+step failed; the last line says which, and names the first ten failed tests.",
     perform,
 };
 
@@ -56,7 +58,7 @@ fn perform(arguments: &[String]) -> Result<u8, TaskError> {
         })
         .collect();
     print::out(&table(&rows));
-    Ok(u8::from(failures(&rows) > 0))
+    Ok(u8::from(!failures(&rows).is_empty()))
 }
 
 struct Row {
@@ -81,12 +83,21 @@ fn table(rows: &[Row]) -> String {
     for row in rows {
         text.push_str(&format!("{}\n", row.text()));
     }
-    text.push_str(&format!("{} steps, {} failed\n", rows.len(), failures(rows)));
-    text
+    let failures = failures(rows);
+    text.push_str(&format!("{} steps, {} failed", rows.len(), failures.len()));
+    if !failures.is_empty() {
+        text.push_str(&format!(": {}", failures.join(", ")));
+    }
+    text + "\n"
 }
 
-fn failures(rows: &[Row]) -> usize {
-    rows.iter().filter(|row| matches!(row.verdict, Verdict::Failed(_))).count()
+/// The failed steps with their reasons, which belong into the last line: often only the end of a log is seen.
+fn failures(rows: &[Row]) -> Vec<String> {
+    let failure = |row: &Row| match &row.verdict {
+        Verdict::Good(_) => None,
+        Verdict::Failed(reason) => Some(format!("{} ({reason})", row.name)),
+    };
+    rows.iter().filter_map(failure).collect()
 }
 
 fn message(error: TaskError) -> String {
@@ -104,11 +115,20 @@ mod tests {
         let took = Duration::from_millis(1500);
         let rows = [
             Row { name: "fmt", took, verdict: Verdict::Good(String::new()) },
-            Row { name: "test", took, verdict: Verdict::Failed("3 failed".to_owned()) },
+            Row { name: "test", took, verdict: Verdict::Failed("1 of 3: a::b".to_owned()) },
         ];
         let text = table(&rows);
         assert!(text.contains("fmt           1.5 s  ok\n"), "{text}");
-        assert!(text.contains("test          1.5 s  FAILED: 3 failed\n"), "{text}");
-        assert!(text.ends_with("2 steps, 1 failed\n"), "{text}");
+        assert!(text.contains("test          1.5 s  FAILED: 1 of 3: a::b\n"), "{text}");
+        assert!(table(&rows[..1]).ends_with("\n1 steps, 0 failed\n"), "{text}");
+    }
+
+    #[test]
+    fn last_line_tells_what_failed_and_why() {
+        let failed =
+            |name, reason: &str| Row { name, took: Duration::ZERO, verdict: Verdict::Failed(reason.to_owned()) };
+        let rows = [failed("docs", "exit code 101"), failed("test", "2 of 9: a::b, c")];
+        let text = table(&rows);
+        assert!(text.ends_with("\n2 steps, 2 failed: docs (exit code 101), test (2 of 9: a::b, c)\n"), "{text}");
     }
 }

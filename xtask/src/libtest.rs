@@ -65,6 +65,12 @@ impl Reader {
         counted.abs_diff(self.results.len())
     }
 
+    /// The names of the tests that failed.
+    pub(crate) fn failed(&self) -> Vec<String> {
+        let failed = self.results.iter().filter(|result| result.outcome == Outcome::Failed);
+        failed.map(|result| result.name.clone()).collect()
+    }
+
     fn line(&mut self, line: &str) {
         let line = line.trim_end();
         if let Some(rest) = line.strip_prefix("test result: ") {
@@ -146,7 +152,7 @@ mod tests {
                     test src/lib.rs - f (line 3) - compile fail ... ok\ntest e ... ok <0.010s>\n";
         let names: Vec<String> = read(text).results.iter().map(|result| result.name.clone()).collect();
         assert_eq!(names, ["a::b", "c", "d", "src/lib.rs - f (line 3) - compile fail", "e"]);
-        assert_eq!(read(text).results[1].outcome, Outcome::Failed);
+        assert_eq!(read(text).failed(), ["c"]);
         assert_eq!(read(text).results[2].outcome, Outcome::Ignored("cannot kill a thread".to_owned()));
     }
 

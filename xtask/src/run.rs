@@ -22,7 +22,15 @@ pub(crate) fn status(command: &mut Command) -> Result<ExitStatus, RunError> {
 /// Runs it to its end and hands over each piece of its stdout as it comes.
 ///
 /// A process that it left behind may hold its stdout open for ever; that is an error, and never a hang.
-pub(crate) fn stream(command: &mut Command, mut piece: impl FnMut(&[u8])) -> Result<ExitStatus, RunError> {
+pub(crate) fn stream(command: &mut Command, piece: impl FnMut(&[u8])) -> Result<ExitStatus, RunError> {
+    stream_until_closed(command, CLOSED_WITHIN, piece)
+}
+
+fn stream_until_closed(
+    command: &mut Command,
+    closed_within: Duration,
+    mut piece: impl FnMut(&[u8]),
+) -> Result<ExitStatus, RunError> {
     let mut running = Running::start(command.stdout(Stdio::piped()))?;
     let pieces = read_on_a_thread(running.child.stdout.take().expect("stdout was piped just above"));
     let mut ended: Option<Instant> = None;
@@ -36,7 +44,7 @@ pub(crate) fn stream(command: &mut Command, mut piece: impl FnMut(&[u8])) -> Res
         if ended.is_none() && running.ended()?.is_some() {
             ended = Some(Instant::now());
         }
-        if ended.is_some_and(|ended| ended.elapsed() > CLOSED_WITHIN) {
+        if ended.is_some_and(|ended| ended.elapsed() > closed_within) {
             let source = io::Error::other("a process that it left behind still holds its output open");
             return Err(running.error(Failing::Read, source));
         }
@@ -45,8 +53,9 @@ pub(crate) fn stream(command: &mut Command, mut piece: impl FnMut(&[u8])) -> Res
 
 /// How often we look whether a silent program has ended.
 const LOOK: Duration = Duration::from_millis(100);
-/// How long after its exit a program's output may stay open.
-const CLOSED_WITHIN: Duration = Duration::from_secs(2);
+/// How long after its exit a program's output may stay open. A leak never ends; a killed worker is torn down within
+/// seconds also on a machine that is busy.
+const CLOSED_WITHIN: Duration = Duration::from_secs(30);
 
 /// The pieces of a stream, in order; the channel closes at the stream's end.
 fn read_on_a_thread(mut stream: impl Read + Send + 'static) -> Receiver<io::Result<Vec<u8>>> {
@@ -202,8 +211,9 @@ mod tests {
     fn a_process_left_behind_is_an_error_and_no_hang() {
         let (sender, receiver) = mpsc::channel();
         let waiting = thread::Builder::new().spawn(move || {
-            let _ = sender
-                .send(output(&mut shell("sleep 10 2>/dev/null & echo started")).map_err(|error| error.to_string()));
+            let mut leaky = shell("sleep 10 2>/dev/null & echo started");
+            let ending = stream_until_closed(&mut leaky, Duration::from_millis(50), |_| {});
+            let _ = sender.send(ending.map_err(|error| error.to_string()));
         });
         waiting.unwrap();
         let error = receiver.recv_timeout(Duration::from_secs(60)).expect("it hangs").unwrap_err();

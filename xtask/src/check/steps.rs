@@ -4,10 +4,11 @@
 
 use std::process::Command;
 
-use super::{leaks, long};
+use super::{failed, leaks, long, nextest};
+use crate::libtest::Totals;
 use crate::run;
 use crate::task::TaskError;
-use crate::test::{self, Show};
+use crate::test::{self, Show, TestRun};
 use crate::tidy;
 use crate::workspace;
 
@@ -102,26 +103,27 @@ fn portable(_: Length) -> Result<Verdict, TaskError> {
 fn tests(length: Length) -> Result<Verdict, TaskError> {
     let environment: &[(&str, &str)] = if length == Length::Long { &[("PROPTEST_CASES", "20000")] } else { &[] };
     let run = test::run_tests(&[], environment, Show::Stdout)?;
-    Ok(if run.good() {
-        Verdict::Good(run.reader.totals.to_string())
-    } else {
-        Verdict::Failed(format!("{}, or cargo test itself failed", run.reader.totals))
-    })
+    Ok(if run.good() { Verdict::Good(run.reader.totals.to_string()) } else { Verdict::Failed(complaint(&run)) })
+}
+
+/// Why a test run was not good.
+fn complaint(run: &TestRun) -> String {
+    let Totals { passed, failed, .. } = run.reader.totals;
+    match (passed + failed, failed) {
+        (0, _) => "no test ran".to_owned(),
+        (_, 0) => "no test failed, but cargo test did: a program ended early, or does not build".to_owned(),
+        (tests, failed) => failed::summary(&run.reader.failed(), failed, tests),
+    }
 }
 
 fn leaks(length: Length) -> Result<Verdict, TaskError> {
-    if !nextest_is_installed() {
+    if !nextest::is_installed() {
         return leaks::check();
     }
-    match verdict(workspace::cargo().args(["nextest", "run"]))? {
+    match nextest::check()? {
         Verdict::Good(_) if length == Length::Long => leaks::check(),
-        Verdict::Good(_) => Ok(Verdict::Good("by cargo-nextest".to_owned())),
-        failed => Ok(failed),
+        verdict => Ok(verdict),
     }
-}
-
-fn nextest_is_installed() -> bool {
-    run::output(workspace::cargo().args(["nextest", "--version"])).is_ok_and(|(status, _)| status.success())
 }
 
 fn verdict(command: &mut Command) -> Result<Verdict, TaskError> {
