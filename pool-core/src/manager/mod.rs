@@ -5,6 +5,7 @@
 //! wakes up by a result finds the worker free; callbacks come last. Keeps true: it never starts a process, never decodes a
 //! value and never runs a callback; once it is abandoned, every future of the pool is resolved.
 
+mod acting;
 mod backlog;
 mod batch;
 mod delayed;
@@ -24,20 +25,20 @@ mod threads;
 mod time_limits;
 mod work;
 
-use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Instant;
 
-use pool_ipc::{Corrupt, Frame, Link, LinkEvent, LinkId, Lost, Outcome, Owner, Share};
+use pool_ipc::{Corrupt, Frame, LinkEvent, LinkId, Lost, Outcome, Owner, Share};
 
+use self::acting::kill;
 pub(crate) use self::batch::{Batch, NotYet};
 use self::delayed::Delayed;
 pub(crate) use self::ending::Force;
 use self::ending::{Doom, Ending};
+use self::event::Event;
 pub(crate) use self::event::Means;
-use self::event::{Action, Event, View};
-use self::orders::{Mind, Order};
+use self::orders::Mind;
 use self::pool::Inbox;
 pub(crate) use self::pool::{Demand, Pool, Recruiter, Strength};
 use self::sentence::Sentence;
@@ -320,105 +321,6 @@ impl Manager {
         }
     }
 
-    /// Asks the state, and does what it says, which may be more to tell it.
-    fn decide(&mut self, event: Event, now: Instant) {
-        let mut events = VecDeque::from([event]);
-        let mut actions = Vec::new();
-        while let Some(event) = events.pop_front() {
-            let link = event.link().and_then(|id| self.pool.link(id));
-            let (outstanding, room) = link.map_or((0, usize::MAX), |link| (link.outstanding(), link.room()));
-            // What is doomed waits for no worker.
-            let waiting = if self.doom.is_some() { 0 } else { self.pool.backlog.waiting() };
-            let view = View { now, waiting, outstanding, room, delayed: self.delayed.len() };
-            log::trace!("{event:?}, {} waiting, {outstanding} outstanding", view.waiting);
-            self.state.step(event, view, &mut actions);
-            for action in actions.drain(..) {
-                log::trace!("  {action:?}");
-                self.act(action, now, &mut events);
-            }
-        }
-    }
-
-    /// Carries out one action. Some of them have an answer.
-    fn act(&mut self, action: Action, now: Instant, answers: &mut VecDeque<Event>) {
-        match action {
-            Action::Start(id) => self.pool.orders.give(Order::Start(id)),
-            Action::Feed { link, frames } => answers.extend(self.order_feed(link, frames)),
-            Action::Steal { thief } => self.steal_for(thief, answers),
-            Action::Recall(id) => {
-                let frames = self.pool.link(id).map(|link| link.recall_tail(Share::All)).unwrap_or_default();
-                self.take_back(frames);
-                answers.push_back(Event::Recalled(id));
-            }
-            Action::Halve(id) => self.halve(id, answers),
-            Action::Offer(id) => self.with_link(id, |link| self.pool.idle.offer(Arc::clone(link))),
-            Action::Withdraw(id) => {
-                let is_idle = self.pool.idle.withdraw_one(id);
-                answers.push_back(if is_idle { Event::Withdrawn(id) } else { Event::Taken(id) });
-            }
-            Action::Close(id) => self.with_link(id, |link| link.close()),
-            Action::Look(id) => self.look(id, now, answers),
-            Action::Corner(id) => self.corner(id, answers),
-            Action::Soften(id) => self.soften(id),
-            Action::Kill(id) => self.end_worker(id),
-            Action::Break => {
-                if let Some(broken) = self.state.broken() {
-                    self.pool.break_down(Arc::clone(broken));
-                    self.ending.note_break(&self.state, broken);
-                }
-                let error = self.pool.verdict();
-                answers.extend(self.fail_pending(|_| error.clone()));
-            }
-            Action::Finish => {}
-        }
-    }
-
-    fn with_link(&self, id: LinkId, act: impl FnOnce(&Arc<dyn Link>)) {
-        if let Some(link) = self.pool.link(id) {
-            act(&link);
-        }
-    }
-
-    /// Has the feeder post frames, or answers for it where the link is gone.
-    fn order_feed(&self, id: LinkId, frames: usize) -> Option<Event> {
-        let frames = self.pool.backlog.reserve(frames);
-        let Some(link) = self.pool.link(id) else {
-            self.pool.backlog.unreserve(frames);
-            return Some(Event::Fed(id));
-        };
-        self.pool.orders.give(Order::Feed { link, frames });
-        None
-    }
-
-    /// Takes half of what nobody has begun at this link, for one that rests, if one still does.
-    fn halve(&mut self, id: LinkId, answers: &mut VecDeque<Event>) {
-        let resting = self.pool.idle.withdraw();
-        let link = self.pool.link(id).filter(|_| resting.is_some());
-        let halved = link.map(|link| link.recall_tail(Share::Half)).unwrap_or_default();
-        let frames = halved.len();
-        self.take_back(halved);
-        // Who rests is fed before the one that may have nothing left.
-        answers.push_back(Event::Halved { link: id, frames });
-        answers.extend(resting.map(|resting| Event::Withdrawn(resting.id())));
-        answers.extend((frames > 0).then_some(Event::Recalled(id)));
-    }
-
-    /// Takes half of what waits at the link with the most.
-    fn steal_for(&mut self, thief: LinkId, answers: &mut VecDeque<Event>) {
-        let others = self.pool.links().into_iter().filter(|link| link.id() != thief);
-        let mut rich: Vec<_> = others.map(|link| (link.unclaimed(), link)).filter(|(wealth, _)| *wealth > 0).collect();
-        rich.sort_by_key(|(wealth, _)| Reverse(*wealth));
-        // Who seemed to have most may have begun the last of it meanwhile.
-        let robbed = rich.into_iter().map(|(_, link)| (link.recall_tail(Share::Half), link.id()));
-        let Some((stolen, victim)) = robbed.into_iter().find(|(stolen, _)| !stolen.is_empty()) else {
-            answers.push_back(Event::Stolen { thief, frames: 0 });
-            return;
-        };
-        let frames = stolen.len();
-        self.take_back(stolen);
-        answers.extend([Event::Stolen { thief, frames }, Event::Recalled(victim)]);
-    }
-
     /// Fails all that nobody has begun, here and at links.
     #[must_use]
     fn fail_pending(&mut self, error: impl Fn(&str) -> TaskError) -> Vec<Event> {
@@ -481,16 +383,6 @@ impl Mind for Manager {
         &mut self.callbacks
     }
 }
-
-/// Ends a worker, and what stayed in its process group. Whether there was a process to end.
-fn kill(link: &dyn Link) -> bool {
-    link.close();
-    link.signal(SIGKILL, true)
-}
-
-/// The signals, by their numbers on every Unix: the one that asks to end, and the one that nothing survives.
-const SIGTERM: i32 = 15;
-const SIGKILL: i32 = 9;
 
 /// What is held against a worker that speaks after its greeting. What it says then may come from a task.
 const GREETED_AGAIN: Corrupt = Corrupt::Message { what: "a second greeting" };

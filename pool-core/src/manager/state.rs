@@ -15,9 +15,11 @@ mod breaker;
 mod draining;
 mod ending;
 mod ladder;
+mod losses;
 mod split;
 mod staff;
 mod strict;
+mod timers;
 mod worker;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -31,8 +33,9 @@ pub(crate) use self::breaker::RestartLimit;
 use self::staff::Staff;
 pub(crate) use self::staff::{Staffing, allowance};
 pub use self::strict::OnWorkerLoss;
+use self::timers::Timer;
 use self::worker::{Stage, Worker};
-use crate::error::{Broken, Loss, LossTime, StartFailure};
+use crate::error::{Broken, Loss, LossTime};
 use crate::manager::event::{Action, Event, Means, View};
 
 /// How long a frame may wait behind another one at a worker before it is taken back.
@@ -50,27 +53,6 @@ enum Phase {
     Draining,
     Broken,
     Finished,
-}
-
-/// What a deadline is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Timer {
-    /// The worker should have said hello.
-    Hello,
-    /// The system may have room for a worker again.
-    Retry,
-    /// Frames that wait behind another one may have waited long enough.
-    Patience,
-    /// The worker is as old as workers may be.
-    Age,
-    /// The worker may have been idle for as long as it may.
-    Idle,
-    /// A frame of several items may have been long enough with one worker.
-    Split,
-    /// A task may have run for as long as it may.
-    Limit,
-    /// A worker was asked to end and has had its time.
-    Kill,
 }
 
 /// The limits that the builder sets.
@@ -228,23 +210,6 @@ impl State {
         }
     }
 
-    fn start_failed(&mut self, link: LinkId, failure: StartFailure, view: View, actions: &mut Vec<Action>) {
-        self.starting.remove(&link);
-        if self.is_deserted() {
-            return self.break_down(Broken::Start(Arc::new(failure)), actions);
-        }
-        log::warn!("a worker could not be started: {failure}");
-        self.is_not_up(link);
-        self.retry_later(link, view);
-    }
-
-    /// No worker is started for a moment, unless there is none.
-    fn retry_later(&mut self, link: LinkId, view: View) {
-        let retry_at = view.now + RETRY;
-        self.retry_at = Some(retry_at);
-        self.timers.insert((retry_at, link, Timer::Retry));
-    }
-
     fn ready(&mut self, link: LinkId, view: View, actions: &mut Vec<Action>) {
         self.breaker.heard_hello();
         self.load(link, view.outstanding, |worker| {
@@ -387,93 +352,6 @@ impl State {
         self.starting.insert(link);
         actions.push(Action::Start(link));
         link
-    }
-
-    fn ended(&mut self, link: LinkId, mut loss: Loss, blamed: Option<&str>, view: View, actions: &mut Vec<Action>) {
-        let Some(worker) = self.workers.remove(&link) else { return };
-        self.loaded -= usize::from(worker.is_loaded());
-        loss.time = worker.loss_time();
-        if self.breaks_with(&worker, blamed) {
-            return self.break_for(loss, blamed, actions);
-        }
-        // Who was told to end is no loss, and neither is who ended by a task's doing.
-        if worker.stage != Stage::Closing && blamed.is_none() {
-            self.note_loss(link, loss, view, actions);
-        }
-        match worker.stage {
-            Stage::Starting => self.is_not_up(link),
-            Stage::Ready | Stage::Closing => self.staff.strike(link),
-        }
-        self.settle(view, actions);
-        self.start_on_demand(view, actions);
-    }
-
-    fn note_loss(&mut self, link: LinkId, loss: Loss, view: View, actions: &mut Vec<Action>) {
-        log::warn!("{loss}");
-        self.breaker.note(link, self.next_link, loss, view.now);
-        let nobody_works = !self.workers.values().any(|worker| worker.stage == Stage::Ready);
-        let Some(end) = self.breaker.closed_until().filter(|_| !self.breaker.is_open(view.now)) else {
-            if self.breaker.is_hopeless() && loss.time != LossTime::Idle {
-                match nobody_works {
-                    true => self.break_down(Broken::Start(Arc::new(loss.into_failure(self.limits.hello))), actions),
-                    false => self.retry_later(link, view),
-                }
-            }
-            return;
-        };
-        if nobody_works {
-            let (losses, within) = (self.breaker.causes().into(), self.limits.staffing.restarts.within);
-            return self.break_down(Broken::Restarts { losses, within }, actions);
-        }
-        self.timers.insert((end + RETRY, link, Timer::Retry));
-    }
-
-    fn break_down(&mut self, broken: Broken, actions: &mut Vec<Action>) {
-        if matches!(self.phase, Phase::Broken | Phase::Finished) {
-            return;
-        }
-        log::error!("{broken}");
-        self.phase = Phase::Broken;
-        self.broken = Some(Arc::new(broken));
-        actions.push(Action::Break);
-        let links: Vec<LinkId> = self.workers.keys().copied().collect();
-        links.into_iter().for_each(|link| self.close(link, actions));
-    }
-
-    fn tick(&mut self, view: View, actions: &mut Vec<Action>) {
-        while let Some(&(deadline, link, timer)) = self.timers.first()
-            && deadline <= view.now
-        {
-            self.timers.pop_first();
-            if timer == Timer::Retry {
-                self.staff.look_again();
-            }
-            let Some(worker) = self.workers.get_mut(&link) else { continue };
-            match timer {
-                Timer::Age => self.is_old(link, actions),
-                Timer::Idle => self.may_be_idle(link, view, actions),
-                // Also one that was told to end, for whatever reason, and does not come to hear it.
-                Timer::Hello if !worker.greeted => {
-                    worker.too_late = true;
-                    actions.push(Action::Kill(link));
-                }
-                Timer::Hello | Timer::Retry => {}
-                Timer::Limit => self.look_is_due(link, deadline, actions),
-                Timer::Kill => actions.push(Action::Kill(link)),
-                Timer::Split => self.split_is_due(link, actions),
-                Timer::Patience if worker.outstanding <= 1 => worker.timed = false,
-                Timer::Patience => {
-                    let patience_ends = *worker.since.get_or_insert(view.now) + PATIENCE;
-                    if patience_ends <= view.now {
-                        worker.timed = false;
-                        worker.pace = Some(PATIENCE);
-                        actions.push(Action::Recall(link));
-                    } else {
-                        self.timers.insert((patience_ends, link, Timer::Patience));
-                    }
-                }
-            }
-        }
     }
 
     /// There is no worker, and none is being started.

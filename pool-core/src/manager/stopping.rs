@@ -11,10 +11,11 @@ use std::time::{Duration, Instant};
 
 use pool_ipc::{LinkId, Running, Share};
 
+use crate::manager::Manager;
+use crate::manager::acting::{SIGTERM, kill};
 use crate::manager::event::{Due, Event};
 use crate::manager::sentence::{Sentence, Why, is_same};
 use crate::manager::work::Work;
-use crate::manager::{Manager, SIGTERM, kill};
 
 /// How soon a task is looked for again that is neither to be had back nor seen to run: it ends in this moment, or the
 /// backend tells late of its beginning.

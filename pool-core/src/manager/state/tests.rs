@@ -7,6 +7,7 @@ mod split;
 use pool_ipc::ExitCause;
 
 use super::*;
+use crate::error::StartFailure;
 use crate::manager::event::Due;
 
 pub(super) const GRACE: Duration = Duration::from_secs(1);

@@ -1,0 +1,126 @@
+//! Carries out what the state says: each action is a few calls of links, of the backlog or of the feeder, and some have an
+//! answer, which is told to the state at once.
+//!
+//! Keeps true: what is taken from a link lies in the backlog before anything else is decided. Decides nothing itself.
+
+use std::cmp::Reverse;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Instant;
+
+use pool_ipc::{Link, LinkId, Share};
+
+use crate::manager::Manager;
+use crate::manager::event::{Action, Event, View};
+use crate::manager::orders::Order;
+
+impl Manager {
+    /// Asks the state, and does what it says, which may be more to tell it.
+    pub(super) fn decide(&mut self, event: Event, now: Instant) {
+        let mut events = VecDeque::from([event]);
+        let mut actions = Vec::new();
+        while let Some(event) = events.pop_front() {
+            let link = event.link().and_then(|id| self.pool.link(id));
+            let (outstanding, room) = link.map_or((0, usize::MAX), |link| (link.outstanding(), link.room()));
+            // What is doomed waits for no worker.
+            let waiting = if self.doom.is_some() { 0 } else { self.pool.backlog.waiting() };
+            let view = View { now, waiting, outstanding, room, delayed: self.delayed.len() };
+            log::trace!("{event:?}, {} waiting, {outstanding} outstanding", view.waiting);
+            self.state.step(event, view, &mut actions);
+            for action in actions.drain(..) {
+                log::trace!("  {action:?}");
+                self.act(action, now, &mut events);
+            }
+        }
+    }
+
+    /// Carries out one action. Some of them have an answer.
+    fn act(&mut self, action: Action, now: Instant, answers: &mut VecDeque<Event>) {
+        match action {
+            Action::Start(id) => self.pool.orders.give(Order::Start(id)),
+            Action::Feed { link, frames } => answers.extend(self.order_feed(link, frames)),
+            Action::Steal { thief } => self.steal_for(thief, answers),
+            Action::Recall(id) => {
+                let frames = self.pool.link(id).map(|link| link.recall_tail(Share::All)).unwrap_or_default();
+                self.take_back(frames);
+                answers.push_back(Event::Recalled(id));
+            }
+            Action::Halve(id) => self.halve(id, answers),
+            Action::Offer(id) => self.with_link(id, |link| self.pool.idle.offer(Arc::clone(link))),
+            Action::Withdraw(id) => {
+                let is_idle = self.pool.idle.withdraw_one(id);
+                answers.push_back(if is_idle { Event::Withdrawn(id) } else { Event::Taken(id) });
+            }
+            Action::Close(id) => self.with_link(id, |link| link.close()),
+            Action::Look(id) => self.look(id, now, answers),
+            Action::Corner(id) => self.corner(id, answers),
+            Action::Soften(id) => self.soften(id),
+            Action::Kill(id) => self.end_worker(id),
+            Action::Break => {
+                if let Some(broken) = self.state.broken() {
+                    self.pool.break_down(Arc::clone(broken));
+                    self.ending.note_break(&self.state, broken);
+                }
+                let error = self.pool.verdict();
+                answers.extend(self.fail_pending(|_| error.clone()));
+            }
+            Action::Finish => {}
+        }
+    }
+
+    pub(super) fn with_link(&self, id: LinkId, act: impl FnOnce(&Arc<dyn Link>)) {
+        if let Some(link) = self.pool.link(id) {
+            act(&link);
+        }
+    }
+
+    /// Has the feeder post frames, or answers for it where the link is gone.
+    fn order_feed(&self, id: LinkId, frames: usize) -> Option<Event> {
+        let frames = self.pool.backlog.reserve(frames);
+        let Some(link) = self.pool.link(id) else {
+            self.pool.backlog.unreserve(frames);
+            return Some(Event::Fed(id));
+        };
+        self.pool.orders.give(Order::Feed { link, frames });
+        None
+    }
+
+    /// Takes half of what nobody has begun at this link, for one that rests, if one still does.
+    fn halve(&mut self, id: LinkId, answers: &mut VecDeque<Event>) {
+        let resting = self.pool.idle.withdraw();
+        let link = self.pool.link(id).filter(|_| resting.is_some());
+        let halved = link.map(|link| link.recall_tail(Share::Half)).unwrap_or_default();
+        let frames = halved.len();
+        self.take_back(halved);
+        // Who rests is fed before the one that may have nothing left.
+        answers.push_back(Event::Halved { link: id, frames });
+        answers.extend(resting.map(|resting| Event::Withdrawn(resting.id())));
+        answers.extend((frames > 0).then_some(Event::Recalled(id)));
+    }
+
+    /// Takes half of what waits at the link with the most.
+    fn steal_for(&mut self, thief: LinkId, answers: &mut VecDeque<Event>) {
+        let others = self.pool.links().into_iter().filter(|link| link.id() != thief);
+        let mut rich: Vec<_> = others.map(|link| (link.unclaimed(), link)).filter(|(wealth, _)| *wealth > 0).collect();
+        rich.sort_by_key(|(wealth, _)| Reverse(*wealth));
+        // Who seemed to have most may have begun the last of it meanwhile.
+        let robbed = rich.into_iter().map(|(_, link)| (link.recall_tail(Share::Half), link.id()));
+        let Some((stolen, victim)) = robbed.into_iter().find(|(stolen, _)| !stolen.is_empty()) else {
+            answers.push_back(Event::Stolen { thief, frames: 0 });
+            return;
+        };
+        let frames = stolen.len();
+        self.take_back(stolen);
+        answers.extend([Event::Stolen { thief, frames }, Event::Recalled(victim)]);
+    }
+}
+
+/// Ends a worker, and what stayed in its process group. Whether there was a process to end.
+pub(super) fn kill(link: &dyn Link) -> bool {
+    link.close();
+    link.signal(SIGKILL, true)
+}
+
+/// The signals, by their numbers on every Unix: the one that asks to end, and the one that nothing survives.
+pub(super) const SIGTERM: i32 = 15;
+const SIGKILL: i32 = 9;
