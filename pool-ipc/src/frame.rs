@@ -28,12 +28,14 @@ pub struct Frame {
     pub window: Range<u32>,
     /// On which terms they are to run.
     pub terms: Option<Arc<Terms>>,
+    /// Where it stands among the other frames of its sender, who alone minds it: links carry it along.
+    pub rank: u64,
 }
 
 impl Frame {
     /// A frame of items `0..items`.
     pub fn new(owner: Owner, payload: impl Into<Body>, items: u32) -> Self {
-        Self { owner, payload: payload.into(), window: 0..items, terms: None }
+        Self { owner, payload: payload.into(), window: 0..items, terms: None, rank: 0 }
     }
 
     /// Keeps the first `items` and gives the others away, as a frame of their own with the same bytes.
@@ -41,7 +43,8 @@ impl Frame {
         let end = self.window.start.saturating_add(items).min(self.window.end);
         let window = end..self.window.end;
         self.window.end = end;
-        Self { owner: Owner::clone(&self.owner), payload: self.payload.share(), window, terms: self.terms.clone() }
+        let (owner, terms) = (Owner::clone(&self.owner), self.terms.clone());
+        Self { owner, payload: self.payload.share(), window, terms, rank: self.rank }
     }
 
     /// How many items are to run.

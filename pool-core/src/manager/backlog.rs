@@ -1,11 +1,12 @@
 //! Frames that no worker has yet, in the order in which they were submitted.
 //!
-//! Keeps true: a frame that came back (from a dead worker, or recalled) goes before those that never left; the manager
+//! Keeps true: a frame that came back (from a dead worker, or recalled) goes before those that never left, and those that
+//! came back go by their ranks; none of them is handed out to stand behind a later one, which might wait for it; the manager
 //! hands out no more than there are. It has no bound, as CPython's has none: a bound would make `submit` block or fail,
 //! and what waits here is what the caller decided to queue.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use crossbeam_queue::SegQueue;
 use parking_lot::Mutex;
@@ -16,10 +17,14 @@ use pool_ipc::Frame;
 pub(crate) struct Backlog {
     /// Those that never left, pushed by any thread.
     fresh: SegQueue<Frame>,
-    /// Those that came back.
+    /// Those that came back, by rank.
     returned: Mutex<VecDeque<Frame>>,
+    /// How many came back and are still here.
+    overdue: AtomicUsize,
     /// How many are not reserved for a link.
     waiting: AtomicUsize,
+    /// How many ranks were given.
+    ranks: AtomicU64,
     /// How many are not posted, those in the feeder's hands included.
     unposted: AtomicUsize,
 }
@@ -30,9 +35,19 @@ impl Backlog {
         self.unposted.load(Ordering::SeqCst) == 0
     }
 
+    /// Whether frames that came back are here, which only a worker that has nothing may be given.
+    pub(crate) fn is_overdue(&self) -> bool {
+        self.overdue.load(Ordering::SeqCst) > 0
+    }
+
     /// How many frames nobody has reserved.
     pub(crate) fn waiting(&self) -> usize {
         self.waiting.load(Ordering::SeqCst)
+    }
+
+    /// The rank of a frame that is submitted now.
+    pub(crate) fn next_rank(&self) -> u64 {
+        self.ranks.fetch_add(1, Ordering::Relaxed) + 1
     }
 
     /// Adds a frame at the end.
@@ -42,16 +57,15 @@ impl Backlog {
         self.waiting.fetch_add(1, Ordering::SeqCst);
     }
 
-    /// Puts frames that were posted before to the front, keeping their order.
+    /// Takes frames back that were posted before.
     pub(crate) fn give_back(&self, frames: Vec<Frame>) {
-        let count = frames.len();
-        self.unposted.fetch_add(count, Ordering::SeqCst);
-        self.put_front(frames);
+        self.unposted.fetch_add(frames.len(), Ordering::SeqCst);
+        self.file(frames);
     }
 
-    /// Puts a frame that was popped and not posted to the front.
+    /// Takes a frame back that was popped and not posted.
     pub(crate) fn unpop(&self, frame: Frame) {
-        self.put_front(vec![frame]);
+        self.file(vec![frame]);
     }
 
     /// Sets frames aside for the feeder to pop. Returns how many, at most `wanted`. Only the manager reserves.
@@ -67,10 +81,28 @@ impl Backlog {
         self.waiting.fetch_add(count, Ordering::SeqCst);
     }
 
-    /// Takes a frame that was reserved. Once it is posted or resolved, [`settle`](Self::settle) says so.
-    pub(crate) fn pop(&self) -> Option<Frame> {
-        let returned = self.returned.lock().pop_front();
-        returned.or_else(|| self.fresh.pop())
+    /// Takes a frame that was reserved, to stand behind one of this rank. Once it is posted or resolved,
+    /// [`settle`](Self::settle) says so.
+    ///
+    /// A task may wait for what was submitted before it, as long as workers begin in that order. What came back was overtaken,
+    /// perhaps by tasks on all other workers that wait for it now: behind one of those it would never begin.
+    pub(crate) fn pop_behind(&self, rank: u64) -> Popped {
+        let mut returned = self.returned.lock();
+        match returned.front() {
+            Some(first) if first.rank < rank => Popped::Overdue,
+            Some(_) => {
+                self.overdue.fetch_sub(1, Ordering::SeqCst);
+                returned.pop_front().map_or(Popped::Nothing, Popped::Frame)
+            }
+            None => self.fresh.pop().map_or(Popped::Nothing, Popped::Frame),
+        }
+    }
+
+    fn pop(&self) -> Option<Frame> {
+        match self.pop_behind(0) {
+            Popped::Frame(frame) => Some(frame),
+            Popped::Overdue | Popped::Nothing => None,
+        }
     }
 
     /// A popped frame is posted or resolved.
@@ -90,13 +122,28 @@ impl Backlog {
         std::iter::from_fn(|| self.pop()).inspect(|_| self.settle()).collect()
     }
 
-    fn put_front(&self, frames: Vec<Frame>) {
+    /// Each to its place among those that came back.
+    fn file(&self, frames: Vec<Frame>) {
         let count = frames.len();
         let mut returned = self.returned.lock();
-        frames.into_iter().rev().for_each(|frame| returned.push_front(frame));
+        for frame in frames {
+            let key = |frame: &Frame| (frame.rank, frame.window.start);
+            let at = returned.partition_point(|other| key(other) < key(&frame));
+            returned.insert(at, frame);
+        }
+        self.overdue.fetch_add(count, Ordering::SeqCst);
         drop(returned);
         self.waiting.fetch_add(count, Ordering::SeqCst);
     }
+}
+
+/// What there is for a link.
+#[derive(Debug)]
+pub(crate) enum Popped {
+    Frame(Frame),
+    /// Nothing, as what is first here must not stand behind what the link has.
+    Overdue,
+    Nothing,
 }
 
 #[cfg(test)]
@@ -108,6 +155,7 @@ mod tests {
     fn frame(number: u32) -> Frame {
         let mut frame = Frame::new(Arc::new(()), Vec::new(), 1);
         frame.window = number..number + 1;
+        frame.rank = number.into();
         frame
     }
 
@@ -122,6 +170,28 @@ mod tests {
         backlog.give_back(vec![frame(1), frame(2)]);
         assert_eq!(drain(&backlog), [1, 2, 3]);
         assert!(backlog.is_empty());
+    }
+
+    #[test]
+    fn frames_that_came_back_at_different_times_go_by_rank() {
+        let backlog = Backlog::default();
+        backlog.give_back(vec![frame(4), frame(5), frame(9)]);
+        backlog.give_back(vec![frame(1), frame(6)]);
+        backlog.unpop(frame(3));
+        assert_eq!(drain(&backlog), [1, 3, 4, 5, 6, 9]);
+        assert!(!backlog.is_overdue());
+    }
+
+    #[test]
+    fn a_frame_that_came_back_stands_behind_no_later_one_and_a_fresh_one_behind_any() {
+        let backlog = Backlog::default();
+        backlog.push(frame(8));
+        backlog.give_back(vec![frame(5)]);
+        assert_eq!((backlog.reserve(9), backlog.is_overdue()), (2, true));
+        assert!(matches!(backlog.pop_behind(6), Popped::Overdue));
+        assert!(matches!(backlog.pop_behind(5), Popped::Frame(frame) if frame.rank == 5));
+        assert!(matches!(backlog.pop_behind(u64::MAX), Popped::Frame(frame) if frame.rank == 8));
+        assert!(matches!(backlog.pop_behind(0), Popped::Nothing));
     }
 
     #[test]

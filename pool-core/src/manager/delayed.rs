@@ -62,7 +62,8 @@ impl Manager {
             Judged::Again { payload, terms, pause } => {
                 let window = item..item + 1;
                 work.unpost(&window);
-                let frame = Frame { owner, payload, window, terms: Some(terms) };
+                let rank = self.pool.backlog.next_rank();
+                let frame = Frame { owner, payload, window, terms: Some(terms), rank };
                 // A pause beyond the clock is one without end.
                 let at = now.checked_add(pause).unwrap_or(now + Duration::from_secs(u64::from(u32::MAX)));
                 self.delayed.add(at, frame);

@@ -98,6 +98,8 @@ pub(crate) struct View {
     pub(crate) now: Instant,
     /// How many frames wait and are not reserved.
     pub(crate) waiting: usize,
+    /// Whether there are some among them that came back, and go to a worker that has nothing.
+    pub(crate) overdue: bool,
     /// How many frames the link that the event is about holds.
     pub(crate) outstanding: usize,
     /// How many further items that link may be given.

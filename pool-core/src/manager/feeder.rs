@@ -11,6 +11,7 @@ use pool_ipc::{Link, LinkId, RefusedWhy, StartError};
 
 use crate::error::{Broken, StartFailure, TaskError, refused};
 use crate::future::{Posting, panic_text};
+use crate::manager::backlog::Popped;
 use crate::manager::event::Event;
 use crate::manager::orders::Order;
 use crate::manager::pool::{Pool, has_timeout};
@@ -43,8 +44,18 @@ fn start(pool: &Pool, id: LinkId) {
 
 fn feed(pool: &Pool, link: &Arc<dyn Link>, frames: usize) {
     let (mut limited, mut several) = (false, false);
+    // What the link has already may be later than anything that came back.
+    let mut last = if link.outstanding() == 0 { 0 } else { u64::MAX };
     for left in (0..frames).rev() {
-        let Some(mut frame) = pool.backlog.pop() else { break };
+        let mut frame = match pool.backlog.pop_behind(last) {
+            Popped::Frame(frame) => frame,
+            Popped::Overdue => {
+                pool.backlog.unreserve(left + 1);
+                break;
+            }
+            Popped::Nothing => break,
+        };
+        last = last.max(frame.rank);
         let room = u32::try_from(link.room()).unwrap_or(u32::MAX);
         if 0 < room && room < frame.items() {
             // It may not run them all. The rest is for another one.

@@ -164,7 +164,8 @@ impl Pool {
     ///
     /// # Errors
     /// There is no room for its payload. Nothing was queued.
-    pub(crate) fn submit(&self, frame: Frame) -> Result<(), SubmitError> {
+    pub(crate) fn submit(&self, mut frame: Frame) -> Result<(), SubmitError> {
+        frame.rank = self.backlog.next_rank();
         match self.try_direct(frame)? {
             None => Ok(()),
             Some(frame) => {

@@ -266,7 +266,7 @@ impl State {
             if is_free {
                 self.close(link, actions);
             }
-        } else if view.waiting > 0 && worker.outstanding <= depth / 2 {
+        } else if view.waiting > 0 && worker.outstanding <= depth / 2 && (is_free || !view.overdue) {
             let fair = view.waiting.div_ceil(workers).max(1);
             self.feed(link, fair.min(depth - worker.outstanding).min(view.room), view, actions);
         } else if is_free && worker.stage == Stage::Ready && self.loaded > 0 {

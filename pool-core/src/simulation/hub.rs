@@ -101,7 +101,7 @@ impl SimulatedLink {
         let sabotage = self.world.upgrade().and_then(|world| world.plan.sabotage);
         if sabotage == Some(Sabotage::RecallLeavesTheItem) {
             let (owner, payload, window) = (Arc::clone(&frame.owner), frame.payload.clone(), frame.window.clone());
-            let _ = self.near.post(Frame { owner, payload, window, terms: frame.terms.clone() });
+            let _ = self.near.post(Frame { owner, payload, window, terms: frame.terms.clone(), rank: frame.rank });
         }
     }
 }

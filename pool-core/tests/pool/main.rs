@@ -29,6 +29,7 @@ mod losses;
 mod map;
 mod memory;
 mod nesting;
+mod order;
 mod outliving;
 mod panics;
 mod parent_death;

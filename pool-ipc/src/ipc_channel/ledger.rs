@@ -29,6 +29,7 @@ struct Flight {
     /// The items without an outcome. Never empty.
     window: Range<u32>,
     terms: Option<Arc<Terms>>,
+    rank: u64,
     stage: Stage,
     /// When it was posted, where it has a time limit.
     posted: Option<Instant>,
@@ -56,18 +57,18 @@ impl Ledger {
         debug_assert!(self.flight.is_none(), "one frame at a time");
         let ticket = Ticket(self.entered);
         self.entered += 1;
-        let Frame { owner, payload, window, terms } = frame;
+        let Frame { owner, payload, window, terms, rank } = frame;
         let posted = terms.as_ref().is_some_and(|terms| terms.is_timed()).then(Instant::now);
         let (stage, since) = (Stage::Waiting, None);
-        self.flight = Some(Flight { ticket, owner, payload, window, terms, stage, posted, since });
+        self.flight = Some(Flight { ticket, owner, payload, window, terms, rank, stage, posted, since });
         ticket
     }
 
     /// Takes the frame back that was never sent.
     pub(super) fn withdraw(&mut self, ticket: Ticket) -> Option<Frame> {
         let flight = self.flight.take_if(|flight| flight.ticket == ticket)?;
-        let Flight { owner, payload, window, terms, .. } = flight;
-        Some(Frame { owner, payload, window, terms })
+        let Flight { owner, payload, window, terms, rank, .. } = flight;
+        Some(Frame { owner, payload, window, terms, rank })
     }
 
     /// The item that runs.
@@ -140,12 +141,14 @@ impl Ledger {
 
     /// What becomes of the frame, now that the worker is gone.
     pub(super) fn settle(&mut self) -> Vec<Lost> {
-        let Some(Flight { owner, payload, window, terms, stage, .. }) = self.flight.take() else { return Vec::new() };
+        let Some(flight) = self.flight.take() else { return Vec::new() };
+        let Flight { owner, payload, window, terms, rank, stage, .. } = flight;
         let (blamed, rest) = match stage {
             Stage::Waiting => (None, window),
             Stage::Begun | Stage::Mailed(_) => (Some(window.start), window.start + 1..window.end),
         };
-        let rest = (!rest.is_empty()).then(|| Frame { owner: Owner::clone(&owner), payload, window: rest, terms });
+        let frame = || Frame { owner: Owner::clone(&owner), payload, window: rest.clone(), terms, rank };
+        let rest = (!rest.is_empty()).then(frame);
         vec![Lost { owner, blamed, rest }]
     }
 
@@ -170,7 +173,7 @@ impl Ledger {
         }
         let window = from..flight.window.end;
         let (owner, terms) = (Owner::clone(&flight.owner), flight.terms.clone());
-        let rest = Frame { owner, payload: flight.payload.share(), window, terms };
+        let rest = Frame { owner, payload: flight.payload.share(), window, terms, rank: flight.rank };
         flight.window.end = from;
         if flight.window.is_empty() {
             self.flight = None;
@@ -313,7 +316,7 @@ mod tests {
         ) {
             let mut ledger = Ledger::new(LINK);
             let window = first..first + items;
-            ledger.enter(Frame { owner: Arc::new(()), payload: b"".to_vec().into(), window: window.clone(), terms: None });
+            ledger.enter(Frame { window: window.clone(), ..Frame::new(Arc::new(()), b"".to_vec(), 1) });
             let mut fates: Vec<u32> = Vec::new();
             let mut note = |event: Option<LinkEvent>| match event {
                 Some(LinkEvent::Outcome { outcome, .. }) => fates.push(outcome.item),

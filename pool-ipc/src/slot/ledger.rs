@@ -48,6 +48,8 @@ pub(super) struct Entry {
     /// How far the outcome stream was read; set when the first outcome is taken.
     pub(super) stream: Option<Stream>,
     pub(super) terms: Option<Arc<Terms>>,
+    /// The sender's: it goes back with the frame.
+    pub(super) rank: u64,
     /// When it was posted, where it has a time limit.
     pub(super) posted: Option<Instant>,
     /// The item that was last seen running, and since when it does.
@@ -83,11 +85,11 @@ impl Ledger {
 
     /// Enters a frame under the next sequence number.
     pub(super) fn enter(&mut self, frame: Frame, block: Option<Block>) -> Ticket {
-        let Frame { owner, payload, window: Range { start: first, end }, terms } = frame;
+        let Frame { owner, payload, window: Range { start: first, end }, terms, rank } = frame;
         let (sequence, owner, end) = (self.next, OwnerOf(owner), end - first);
         let posted = terms.as_ref().is_some_and(|terms| terms.is_timed()).then(Instant::now);
         let (delivered, stream, seen) = (0, None, None);
-        let entry = Entry { sequence, owner, payload, first, end, delivered, block, stream, terms, posted, seen };
+        let entry = Entry { sequence, owner, payload, first, end, delivered, block, stream, terms, rank, posted, seen };
         self.entries.push_back(entry);
         self.next += 1;
         self.live += 1;
@@ -170,7 +172,7 @@ impl Entry {
             payload if from == self.delivered => std::mem::replace(payload, Body::Owned(Vec::new())),
             payload => payload.share(),
         };
-        Frame { owner: self.owner.0.clone(), payload, window, terms: self.terms.clone() }
+        Frame { owner: self.owner.0.clone(), payload, window, terms: self.terms.clone(), rank: self.rank }
     }
 
     /// What the loss of the worker means for this frame, of which `begun` items were claimed. One at most gets the blame: a

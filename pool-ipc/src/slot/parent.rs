@@ -255,14 +255,12 @@ impl<S: ParentSide> ParentEnd<S> {
     }
 
     fn freeze(&self, frame: Frame) -> Result<Frame, Refused> {
-        let Frame { owner, payload, window, terms } = frame;
+        let Frame { owner, payload, window, terms, rank } = frame;
         let size = payload.len() as u64;
+        let with = |payload| Frame { owner, payload, window, terms, rank };
         match self.side.freeze(payload) {
-            Ok(payload) => Ok(Frame { owner, payload, window, terms }),
-            Err((payload, errno)) => {
-                let frame = Frame { owner, payload, window, terms };
-                Err(Refused { frame, why: RefusedWhy::NoMemory { size, errno } })
-            }
+            Ok(payload) => Ok(with(payload)),
+            Err((payload, errno)) => Err(Refused { frame: with(payload), why: RefusedWhy::NoMemory { size, errno } }),
         }
     }
 

@@ -117,8 +117,13 @@ pub(crate) fn contract_03_windows_of_any_size_and_place_are_run_item_by_item(bac
     {
         let window = start..start + items;
         let payload = request("echo", b"");
-        let mut rest =
-            Some(Frame { owner: Arc::new(1u64), payload: payload.into(), window: window.clone(), terms: None });
+        let mut rest = Some(Frame {
+            owner: Arc::new(1u64),
+            payload: payload.into(),
+            window: window.clone(),
+            terms: None,
+            rank: 3,
+        });
         let mut next = start;
         let mut turns = 0;
         while let Some(offered) = rest.take() {

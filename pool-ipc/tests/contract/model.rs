@@ -110,7 +110,13 @@ impl Model<'_> {
         self.requests.insert(owner, Request { data_sum: sum(&data), outcome_size });
         self.places.extend((first..first + items).map(|item| ((owner, item), Place::Here)));
         let payload = request(&format!("sum-and-fill {outcome_size}"), &data);
-        Frame { owner: Arc::new(owner), payload: payload.into(), window: first..first + items, terms: None }
+        Frame {
+            owner: Arc::new(owner),
+            payload: payload.into(),
+            window: first..first + items,
+            terms: None,
+            rank: owner,
+        }
     }
 
     fn size(&mut self) -> usize {
@@ -215,6 +221,7 @@ impl Model<'_> {
 
     fn take_home(&mut self, frame: Frame) {
         self.shift(number(&frame.owner), frame.window.clone(), Place::Posted, Place::Here);
+        assert_eq!(frame.rank, number(&frame.owner), "it comes back as it was");
         self.here.push(frame);
     }
 

@@ -39,11 +39,13 @@ pub(crate) fn contract_04_rest_of_a_running_batch_comes_back(backend: &dyn Backe
     let (mut rig, gate) = (Rig::new(backend), Gate::new());
     let (link, other) = (rig.start(), rig.start());
     let payload = request(&format!("stop-at 102 {}", gate.name()), b"data");
-    let ticket =
-        post(&link, Frame { owner: Arc::new(1u64), payload: payload.clone().into(), window: 100..110, terms: None });
+    let ticket = post(
+        &link,
+        Frame { owner: Arc::new(1u64), payload: payload.clone().into(), window: 100..110, terms: None, rank: 3 },
+    );
     let held = gate.next();
     let back = link.recall(ticket).expect("items 103 to 109 are not begun");
-    assert_eq!((back.window.clone(), back.payload.as_slice()), (103..110, payload.as_slice()));
+    assert_eq!((back.window.clone(), back.rank, back.payload.as_slice()), (103..110, 3, payload.as_slice()));
     assert!(link.recall(ticket).is_none());
     assert!(link.is_running(ticket, 102));
     post(&other, back);
@@ -143,7 +145,8 @@ pub(crate) fn contract_04_is_running_is_true_for_the_claimed_item_alone(backend:
     let (mut rig, gate) = (Rig::new(backend), Gate::new());
     let link = rig.start();
     let payload = request(&format!("stop {}", gate.name()), &[]);
-    let batch = post(&link, Frame { owner: Arc::new(1u64), payload: payload.into(), window: 10..14, terms: None });
+    let batch =
+        post(&link, Frame { owner: Arc::new(1u64), payload: payload.into(), window: 10..14, terms: None, rank: 3 });
     let behind = link.post(frame(2, request("echo", &[]), 1)).ok();
     let running =
         |link: &Arc<dyn Link>, ticket| (0..20).filter(|&item| link.is_running(ticket, item)).collect::<Vec<_>>();

@@ -24,6 +24,8 @@ const LIMITS: Limits = Limits {
 pub(super) struct Desk {
     pub(super) state: State,
     pub(super) now: Instant,
+    /// Whether what waits are frames that came back.
+    overdue: bool,
 }
 
 impl Desk {
@@ -32,7 +34,7 @@ impl Desk {
     }
 
     fn with(staffing: Staffing) -> Self {
-        Self { state: State::new(Limits { staffing, ..LIMITS }), now: Instant::now() }
+        Self { state: State::new(Limits { staffing, ..LIMITS }), now: Instant::now(), overdue: false }
     }
 
     pub(super) fn step(&mut self, event: Event, waiting: usize, outstanding: usize) -> Vec<Action> {
@@ -41,7 +43,11 @@ impl Desk {
 
     fn step_with_room(&mut self, event: Event, waiting: usize, outstanding: usize, room: usize) -> Vec<Action> {
         let mut actions = Vec::new();
-        self.state.step(event, View { now: self.now, waiting, outstanding, room, delayed: 0 }, &mut actions);
+        self.state.step(
+            event,
+            View { now: self.now, waiting, overdue: self.overdue, outstanding, room, delayed: 0 },
+            &mut actions,
+        );
         actions
     }
 
@@ -261,6 +267,36 @@ fn frames_that_wait_behind_a_long_task_are_taken_back() {
     desk.now = desk.state.deadline().expect("frames wait behind another");
     assert_eq!(desk.step(Event::Tick, 0, 2), [Action::Recall(LINK)]);
     assert_eq!(desk.step(Event::Recalled(LINK), 1, 1), []);
+}
+
+#[test]
+fn frames_that_came_back_are_for_workers_that_have_nothing() {
+    let mut desk = Desk::with_idle_worker();
+    desk.step(Event::Withdrawn(LINK), 9, 0);
+    desk.step(Event::Fed(LINK), 0, 9);
+    desk.now += Duration::from_micros(10);
+    desk.overdue = true;
+    assert_eq!(desk.step(Event::Progress { link: LINK, count: 8 }, 5, 1), []);
+    let feed = desk.step(Event::Progress { link: LINK, count: 1 }, 5, 0);
+    assert!(matches!(feed[..], [Action::Feed { link: LINK, .. }]), "{feed:?}");
+}
+
+#[test]
+fn frames_are_not_taken_back_while_later_ones_are_on_their_way_to_the_same_worker() {
+    let mut desk = Desk::with_idle_worker();
+    desk.step(Event::Withdrawn(LINK), 9, 0);
+    desk.step(Event::Fed(LINK), 0, 9);
+    // In time for one more frame, whose feeding takes its time.
+    desk.now += Duration::from_micros(10);
+    let feed = desk.step(Event::Progress { link: LINK, count: 8 }, 1, 2);
+    assert_eq!(feed, [Action::Feed { link: LINK, frames: 1 }]);
+    for _ in 0..9 {
+        desk.now = desk.state.deadline().expect("frames wait behind another");
+        assert_eq!(desk.step(Event::Tick, 0, 2), [], "the later frame is not there yet");
+    }
+    assert_eq!(desk.step(Event::Fed(LINK), 0, 3), []);
+    desk.now = desk.state.deadline().expect("they still wait");
+    assert_eq!(desk.step(Event::Tick, 0, 3), [Action::Recall(LINK)], "all of them together");
 }
 
 #[test]

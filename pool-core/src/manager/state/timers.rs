@@ -48,6 +48,10 @@ impl State {
                 Timer::Kill => actions.push(Action::Kill(link)),
                 Timer::Split => self.split_is_due(link, actions),
                 Timer::Patience if worker.outstanding <= 1 => worker.timed = false,
+                // What is on its way was submitted later, and would come to stand before what is taken back now.
+                Timer::Patience if worker.coming > 0 => {
+                    self.timers.insert((view.now + PATIENCE, link, Timer::Patience));
+                }
                 Timer::Patience => {
                     let patience_ends = *worker.since.get_or_insert(view.now) + PATIENCE;
                     if patience_ends <= view.now {

@@ -31,6 +31,7 @@ fn judge(input: &[u8]) -> u64 {
         payload: payload.clone().into(),
         window: window.clone(),
         terms: None,
+        rank: 0,
     });
     let mut verdict = Ok(());
     while !pieces.is_empty() && verdict.is_ok() {

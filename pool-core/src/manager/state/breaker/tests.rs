@@ -27,7 +27,7 @@ impl Desk {
 
     fn step(&mut self, event: Event) -> Vec<Action> {
         let mut actions = Vec::new();
-        let view = View { now: self.now, waiting: 0, outstanding: 0, room: usize::MAX, delayed: 0 };
+        let view = View { now: self.now, waiting: 0, overdue: false, outstanding: 0, room: usize::MAX, delayed: 0 };
         self.state.step(event, view, &mut actions);
         actions
     }

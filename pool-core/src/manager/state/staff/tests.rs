@@ -25,7 +25,8 @@ impl Desk {
 
     fn step(&mut self, event: Event, outstanding: usize) -> Vec<Action> {
         let mut actions = Vec::new();
-        let view = View { now: self.now, waiting: self.waiting, outstanding, room: self.room, delayed: 0 };
+        let view =
+            View { now: self.now, waiting: self.waiting, overdue: false, outstanding, room: self.room, delayed: 0 };
         self.state.step(event, view, &mut actions);
         actions
     }
