@@ -134,6 +134,12 @@ pub trait Link: fmt::Debug + Send + Sync {
     /// The shortest time limit of the posted items that nobody has begun, by such a look.
     fn shortest_timeout(&self) -> Option<Duration>;
 
+    /// How much memory the worker process has in RAM, in bytes, as the system tells it. `None`: it has ended, or workers are
+    /// threads.
+    fn resident(&self) -> Option<u64> {
+        None
+    }
+
     /// Tells the worker that the running item of a frame is to end. Whether it does is the item's matter.
     fn cancel(&self, ticket: Ticket);
 

@@ -17,6 +17,7 @@ use rustix::process::{Pid, PidfdFlags, WaitId, WaitIdOptions};
 use crate::exit::ExitCause;
 use crate::exit_record::{cause_of, cause_of_reaped};
 use crate::job_control;
+use crate::memory;
 
 /// Whose process group a child is in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,6 +95,12 @@ impl Child {
             }
             self.handle.wait()
         })
+    }
+
+    /// How much memory it has in RAM, in bytes; `None` once it has ended.
+    pub(crate) fn resident(&self) -> Option<u64> {
+        // As long as it is not reaped its number is its own.
+        if self.is_foreign() || self.has_ended() { None } else { memory::resident(self.pid) }
     }
 
     /// Sends a signal to the child, or with `group` to all that are in the process group that it leads. False means

@@ -40,6 +40,8 @@ mod job_control;
 #[cfg(all(target_os = "linux", not(pool_portable)))]
 mod exit_record;
 #[cfg(all(target_os = "linux", not(pool_portable)))]
+mod memory;
+#[cfg(all(target_os = "linux", not(pool_portable)))]
 mod child;
 #[cfg(all(target_os = "linux", not(pool_portable)))]
 mod launch;

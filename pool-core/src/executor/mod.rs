@@ -6,6 +6,7 @@
 mod builder;
 mod exit_guard;
 mod map;
+mod memory;
 mod options;
 mod shutdown;
 mod staff;

@@ -14,6 +14,7 @@ use crate::manager::{OnWorkerLoss, RestartLimit, Staffing};
 pub(super) struct StaffOptions {
     max_tasks: Option<usize>,
     max_age: Option<Duration>,
+    pub(super) soft_memory: Option<u64>,
     min_workers: usize,
     idle_timeout: Option<Duration>,
     spares: usize,
@@ -38,16 +39,19 @@ impl StaffOptions {
         if self.idle_timeout == Some(Duration::ZERO) {
             return Err(more_than_0("idle_timeout"));
         }
+        if self.soft_memory == Some(0) {
+            return Err(more_than_0("soft_memory_limit"));
+        }
         if self.min_workers > max_workers {
             return Err(PoolError::Option { name: "min_workers", allowed: "at most max_workers" });
         }
         let max_tasks = self.max_tasks.map(|limit| u32::try_from(limit).unwrap_or(u32::MAX));
-        let Self { max_age, min_workers, idle_timeout, spares, on_worker_loss, .. } = self;
+        let Self { max_age, soft_memory, min_workers, idle_timeout, spares, on_worker_loss, .. } = self;
         let restarts = self.restarts.unwrap_or(RestartLimit::DEFAULT);
         if restarts.within == Duration::ZERO {
             return Err(more_than_0("the time of restart_limit"));
         }
-        Ok((Staffing { max_age, min_workers, idle_timeout, spares, restarts, on_worker_loss }, max_tasks))
+        Ok((Staffing { max_age, soft_memory, min_workers, idle_timeout, spares, restarts, on_worker_loss }, max_tasks))
     }
 }
 

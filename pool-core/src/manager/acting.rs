@@ -54,6 +54,10 @@ impl Manager {
             }
             Action::Close(id) => self.with_link(id, |link| link.close()),
             Action::Look(id) => self.look(id, now, answers),
+            Action::Measure(id) => {
+                let resident = self.pool.link(id).and_then(|link| link.resident());
+                answers.push_back(Event::Measured { link: id, resident });
+            }
             Action::Corner(id) => self.corner(id, answers),
             Action::Soften(id) => self.soften(id),
             Action::Kill(id) => self.end_worker(id),

@@ -41,6 +41,8 @@ pub(crate) enum Event {
     Halved { link: LinkId, frames: usize },
     /// When one of the time limits of this link is due.
     Clocked { link: LinkId, due: Due },
+    /// So much memory a worker has, in bytes, where that can be known.
+    Measured { link: LinkId, resident: Option<u64> },
     /// What this worker runs is to be stopped.
     Condemned(LinkId),
     /// Nothing begins at this link any more. Whether what is to be stopped still runs.
@@ -129,6 +131,8 @@ pub(crate) enum Action {
     Close(LinkId),
     /// Find out when a time limit of this link is due.
     Look(LinkId),
+    /// Find out how much memory its worker has.
+    Measure(LinkId),
     /// Let nothing further begin at this link, and find out whether what is to be stopped still runs.
     Corner(LinkId),
     /// Ask its worker to end.

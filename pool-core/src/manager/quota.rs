@@ -79,6 +79,10 @@ impl Link for Quota {
         self.link.shortest_timeout()
     }
 
+    fn resident(&self) -> Option<u64> {
+        self.link.resident()
+    }
+
     fn cancel(&self, ticket: Ticket) {
         self.link.cancel(ticket);
     }

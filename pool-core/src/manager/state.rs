@@ -14,6 +14,7 @@
 mod breaker;
 mod draining;
 mod ending;
+mod growth;
 mod ladder;
 mod losses;
 mod split;
@@ -172,6 +173,7 @@ impl State {
             Event::Halved { link, frames } => self.halved(link, frames, view),
             Event::Limited(link) => actions.push(Action::Look(link)),
             Event::Clocked { link, due } => self.clocked(link, due, actions),
+            Event::Measured { link, resident } => self.measured(link, resident, actions),
             Event::Condemned(link) => self.condemned(link, actions),
             Event::Cornered { link, holds } => self.cornered(link, holds, view, actions),
             Event::Ended { link, pid, cause, blamed } => {
@@ -229,6 +231,7 @@ impl State {
             worker.note_pace(count, view.now);
         });
         self.breaker.saw_success();
+        self.may_have_grown(link, view, actions);
         self.employ(link, view, actions);
     }
 

@@ -11,7 +11,7 @@ use pool_ipc::{
 };
 
 use crate::simulation::driver::{self, Others};
-use crate::simulation::plan::{Rate, Sabotage, Trouble};
+use crate::simulation::plan::{NORMAL_SIZE, Rate, Sabotage, Trouble};
 use crate::simulation::worker::Worker;
 use crate::simulation::world::World;
 
@@ -195,6 +195,12 @@ impl Link for SimulatedLink {
 
     fn shortest_timeout(&self) -> Option<Duration> {
         self.near.shortest_timeout()
+    }
+
+    fn resident(&self) -> Option<u64> {
+        let size = if self.happens(|trouble| trouble.grows) { 2 * NORMAL_SIZE } else { NORMAL_SIZE };
+        log::trace!("{:?} has {size} bytes", self.id);
+        Some(size)
     }
 
     fn cancel(&self, ticket: Ticket) {

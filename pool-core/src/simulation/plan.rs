@@ -49,6 +49,9 @@ impl Sabotage {
     ];
 }
 
+/// How many bytes a worker has that has not grown.
+pub(super) const NORMAL_SIZE: u64 = 1 << 20;
+
 /// How often something happens: once in so many times; 0 is never.
 pub(super) type Rate = u64;
 
@@ -105,6 +108,8 @@ pub(super) struct Trouble {
     pub(super) stalls: Rate,
     pub(super) rings_late: Rate,
     pub(super) is_killed: Rate,
+    /// A worker has grown.
+    pub(super) grows: Rate,
     /// There is no memory for a frame.
     pub(super) no_memory: Rate,
     /// The backend panics over a frame.
@@ -158,7 +163,8 @@ impl Plan {
 fn staffing(random: &mut Random, max_workers: usize) -> Staffing {
     let idle_timeout = random.one_in(3).then(|| Duration::from_millis(random.pick(&[1, 10, 200])));
     let (min_workers, spares) = (random.pick(&[0, 0, 1, 4]).min(max_workers), random.pick(&[0, 0, 1, 2]));
-    Staffing { min_workers, spares, idle_timeout, ..Staffing::NONE }
+    let soft_memory = random.one_in(3).then_some(NORMAL_SIZE);
+    Staffing { min_workers, spares, idle_timeout, soft_memory, ..Staffing::NONE }
 }
 
 impl Trouble {
@@ -181,6 +187,7 @@ impl Trouble {
             stalls: some(&[40]),
             rings_late: some(&[10, 3]),
             is_killed: some(&[200, 60]),
+            grows: some(&[20, 4, 1]),
             no_memory: some(&[30]),
             post_panics: some(&[60]),
             time_leaps: some(&[100, 20]),

@@ -28,6 +28,7 @@ mod limits;
 mod losses;
 mod map;
 mod memory;
+mod memory_limits;
 mod nesting;
 mod order;
 mod outliving;

@@ -182,6 +182,10 @@ impl Link for ChannelLink {
         self.look(|state| state.shortest_timeout())
     }
 
+    fn resident(&self) -> Option<u64> {
+        self.child.lock().resident()
+    }
+
     /// There is no memory to write that into; a worker that is signalled hears of it nevertheless.
     fn cancel(&self, _ticket: Ticket) {}
 

@@ -111,6 +111,10 @@ impl Link for SharedLink {
         self.slots.shortest_timeout()
     }
 
+    fn resident(&self) -> Option<u64> {
+        self.child.lock().resident()
+    }
+
     fn cancel(&self, ticket: Ticket) {
         self.slots.cancel(ticket);
     }

@@ -30,6 +30,8 @@ pub(crate) struct Staffing {
     pub(crate) idle_timeout: Option<Duration>,
     /// How old a worker may be.
     pub(crate) max_age: Option<Duration>,
+    /// How much memory a worker may have after a task, in bytes.
+    pub(crate) soft_memory: Option<u64>,
     /// How many workers may be lost for no task's doing.
     pub(crate) restarts: RestartLimit,
     /// What the loss of one does to the pool.
@@ -44,6 +46,7 @@ impl Staffing {
         spares: 0,
         idle_timeout: None,
         max_age: None,
+        soft_memory: None,
         restarts: RestartLimit::DEFAULT,
         on_worker_loss: OnWorkerLoss::Replace,
     };
@@ -286,8 +289,8 @@ impl State {
         self.staff.unsettled = true;
     }
 
-    /// A worker is as old as workers may be.
-    pub(super) fn is_old(&mut self, link: LinkId, actions: &mut Vec<Action>) {
+    /// A worker is as old as workers may be, or as large.
+    pub(super) fn is_to_be_replaced(&mut self, link: LinkId, actions: &mut Vec<Action>) {
         if self.staff.is_in_reserve(link) {
             return self.close(link, actions);
         }

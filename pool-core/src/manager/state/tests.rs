@@ -1,6 +1,7 @@
 //! Decisions as tables; `model` has whole lives of pools from random seeds.
 
 mod forgetting;
+mod growth;
 mod model;
 mod split;
 

@@ -22,6 +22,8 @@ pub(super) enum Timer {
     Limit,
     /// A worker was asked to end and has had its time.
     Kill,
+    /// It may be seen again how much memory the worker has.
+    Measure,
 }
 
 impl State {
@@ -36,7 +38,7 @@ impl State {
             }
             let Some(worker) = self.workers.get_mut(&link) else { continue };
             match timer {
-                Timer::Age => self.is_old(link, actions),
+                Timer::Age => self.is_to_be_replaced(link, actions),
                 Timer::Idle => self.may_be_idle(link, view, actions),
                 // Also one that was told to end, for whatever reason, and does not come to hear it.
                 Timer::Hello if !worker.greeted => {
@@ -45,6 +47,7 @@ impl State {
                 }
                 Timer::Hello | Timer::Retry => {}
                 Timer::Limit => self.look_is_due(link, deadline, actions),
+                Timer::Measure => self.measure_is_due(link, view, actions),
                 Timer::Kill => actions.push(Action::Kill(link)),
                 Timer::Split => self.split_is_due(link, actions),
                 Timer::Patience if worker.outstanding <= 1 => worker.timed = false,

@@ -19,7 +19,7 @@ pub(super) enum Stage {
 /// Why a worker is to make room, by a decision of the pool's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Leaving {
-    /// It has been given all the tasks that it may run, or is old: another one takes its place first.
+    /// It has been given all the tasks that it may run, is old, or has grown: another one takes its place first.
     Replaced,
     /// The same, and its successor is up.
     Relieved,
@@ -64,6 +64,10 @@ pub(super) struct Worker {
     pub(super) idle_since: Option<Instant>,
     /// Whether the timer is set that looks for its idleness.
     pub(super) idle_timed: bool,
+    /// When its memory was last looked at.
+    pub(super) measured_at: Option<Instant>,
+    /// Whether the timer is set for the next such look.
+    pub(super) measure_timed: bool,
 }
 
 impl Worker {
@@ -87,6 +91,8 @@ impl Worker {
             leaving: None,
             idle_since: None,
             idle_timed: false,
+            measured_at: None,
+            measure_timed: false,
         }
     }
 

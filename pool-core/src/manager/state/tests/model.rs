@@ -53,6 +53,7 @@ impl Model {
             restarts: RestartLimit { losses: 2, within: Duration::from_micros(seed % 5_000) },
             max_age: some(1_000 + random.below(20_000) as u64).filter(|_| seed.is_multiple_of(5)),
             on_worker_loss: OnWorkerLoss::Replace,
+            soft_memory: Some(1).filter(|_| seed.is_multiple_of(7)),
         };
         Self {
             desk: Desk::with(staffing),
@@ -128,6 +129,10 @@ impl Model {
                 if let Some(worker) = self.workers.get_mut(&link) {
                     worker.closed = true;
                 }
+            }
+            Action::Measure(link) => {
+                let resident = Some(u64::from(self.random.below(4) == 0) + 1);
+                return Some(Event::Measured { link, resident });
             }
             Action::Kill(_) | Action::Break | Action::Finish => {}
         }
