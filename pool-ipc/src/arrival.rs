@@ -99,6 +99,9 @@ pub(crate) fn arrive() -> io::Result<Arrived> {
     if passport.role != Role::Process {
         forbid_core_files()?;
     }
+    if let Some(limit) = passport.memory_limit {
+        limit_memory(limit.get())?;
+    }
     keep_program_name();
     let watch = match passport.life {
         Life::WithParent => Some(watcher::start(Parent::find(passport.parent)?, control.as_fd())?),
@@ -219,6 +222,14 @@ fn forbid_core_files() -> io::Result<()> {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let maximum = getrlimit(Resource::Core).maximum;
     Ok(setrlimit(Resource::Core, Rlimit { current: Some(0), maximum })?)
+}
+
+/// For this process, and for each that it starts. What counts is private memory that can be written: the heap, thread stacks,
+/// copies of pages; not what is shared with the parent. A limit on addresses would count that, and one on RAM does nothing.
+fn limit_memory(limit: u64) -> io::Result<()> {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = Some(getrlimit(Resource::Data).maximum.map_or(limit, |maximum| maximum.min(limit)));
+    Ok(setrlimit(Resource::Data, Rlimit { current: limit, maximum: limit })?)
 }
 
 /// The kernel calls a process after the last part of the path that it ran, which is `exe` for /proc/self/exe. Gives it

@@ -16,12 +16,14 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fmt;
 use std::io;
+use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::exit::ExitCause;
 use crate::frame::{Frame, Lost, Outcome};
+use crate::postmortem::Postmortem;
 use crate::terms::{Assignment, Running, Untold};
 
 /// A way to run work elsewhere. A value: `Arc<dyn Backend>` goes to the pool's builder.
@@ -207,6 +209,8 @@ pub enum LinkEvent {
         cause: ExitCause,
         /// Set when the link was given up because the worker broke the protocol.
         corrupt: Option<Corrupt>,
+        /// What else is known of its end.
+        postmortem: Postmortem,
         /// What became of every frame that it still held, oldest first.
         lost: Vec<Lost>,
     },
@@ -258,6 +262,9 @@ pub struct WorkerCommand {
     pub environment: BTreeMap<OsString, Option<OsString>>,
     /// The directory to start in; none means this process's.
     pub directory: Option<PathBuf>,
+    /// How much private memory the worker may have, in bytes, and each process that it starts; none means what this process
+    /// may. Memory that it shares with this process does not count.
+    pub memory_limit: Option<NonZeroU64>,
 }
 
 /// The worker's end of a link.

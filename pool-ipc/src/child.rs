@@ -9,15 +9,17 @@
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, WaitId, WaitIdOptions};
 
 use crate::exit::ExitCause;
-use crate::exit_record::{cause_of, cause_of_reaped};
+use crate::exit_record::{self, cause_of_reaped, is_exiting, last_errno};
 use crate::job_control;
-use crate::memory;
+use crate::memory::{self, Watch};
+use crate::postmortem::Postmortem;
 
 /// Whose process group a child is in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,8 +41,12 @@ pub(crate) struct Child {
     group: Group,
     /// The process that started it. In any other one, a fork of that, this value is a shell.
     parent: u32,
+    /// What its memory is compared with at its end, where anybody wants to know.
+    watch: Option<Watch>,
+    /// Whether this process sent it SIGKILL, while that made a difference.
+    killed: AtomicBool,
     /// Set once it was reaped.
-    cause: OnceLock<ExitCause>,
+    end: OnceLock<(ExitCause, Postmortem)>,
 }
 
 /// A descriptor that is readable once the child has ended.
@@ -54,17 +60,18 @@ enum Handle {
 }
 
 impl Child {
-    /// Takes charge of a child that was just started.
+    /// Takes charge of a child that was just started, with what is known of its memory at its start.
     ///
     /// # Errors
     /// No descriptor was to be had. The child was killed and reaped.
-    pub(crate) fn adopt(pid: u32, group: Group) -> io::Result<Self> {
+    pub(crate) fn adopt(pid: u32, group: Group, watch: Option<Watch>) -> io::Result<Self> {
         match Handle::of_child(pid) {
             Ok(handle) => {
                 if group == Group::Own {
                     job_control::remember(pid);
                 }
-                Ok(Self { pid, handle, group, parent: std::process::id(), cause: OnceLock::new() })
+                let (parent, killed) = (std::process::id(), AtomicBool::new(false));
+                Ok(Self { pid, handle, group, parent, watch, killed, end: OnceLock::new() })
             }
             Err(errno) => {
                 kill_by_number(pid);
@@ -80,20 +87,32 @@ impl Child {
 
     /// Whether it is no more: true from the moment at which [`as_fd`](Self::as_fd) became readable.
     pub(crate) fn has_ended(&self) -> bool {
-        self.cause.get().is_some() || readable(self.as_fd())
+        self.end.get().is_some() || readable(self.as_fd())
     }
 
     /// Reaps it and tells how it ended. Call it once [`has_ended`](Self::has_ended) is true, otherwise it waits for
     /// that. May be repeated, from any thread.
     pub(crate) fn reap(&self) -> ExitCause {
+        self.autopsy().0
+    }
+
+    /// What else is known of it. As [`reap`](Self::reap), which it does, too.
+    pub(crate) fn postmortem(&self) -> Postmortem {
+        self.autopsy().1
+    }
+
+    fn autopsy(&self) -> (ExitCause, Postmortem) {
         if self.is_foreign() {
-            return ExitCause::Unknown;
+            return (ExitCause::Unknown, Postmortem::default());
         }
-        *self.cause.get_or_init(|| {
+        *self.end.get_or_init(|| {
             if self.group == Group::Own {
                 job_control::forget(self.pid);
             }
-            self.handle.wait()
+            let (cause, peak) = self.handle.wait();
+            let killed = self.killed.load(Ordering::Relaxed);
+            let postmortem = self.watch.as_ref().map(|watch| watch.end(cause, killed, peak));
+            (cause, postmortem.unwrap_or_default())
         })
     }
 
@@ -108,6 +127,9 @@ impl Child {
     pub(crate) fn signal(&self, signal: i32, group: bool) -> bool {
         if self.is_foreign() {
             return false;
+        }
+        if signal == libc::SIGKILL && !self.has_ended() && !is_exiting(self.pid) {
+            self.killed.store(true, Ordering::Relaxed);
         }
         match self.group {
             Group::Own if group => self.signal_group(signal),
@@ -132,7 +154,7 @@ impl Child {
     fn signal_group(&self, signal: i32) -> bool {
         match self.handle.send(signal, PIDFD_SIGNAL_PROCESS_GROUP) {
             Ok(()) => true,
-            Err(Errno::INVAL) if self.cause.get().is_none() && self.handle.is_unreaped() => {
+            Err(Errno::INVAL) if self.end.get().is_none() && self.handle.is_unreaped() => {
                 signal_group(self.pid, signal)
             }
             Err(_) => false,
@@ -150,7 +172,7 @@ impl AsFd for Child {
 
 impl Drop for Child {
     fn drop(&mut self) {
-        if self.is_foreign() || self.cause.get().is_some() {
+        if self.is_foreign() || self.end.get().is_some() {
             return;
         }
         self.end_group();
@@ -189,13 +211,12 @@ impl Handle {
         }
     }
 
-    /// Waits for the end and takes the cause.
-    fn wait(&self) -> ExitCause {
-        let Self::Pidfd(fd) = self else { return ExitCause::Unknown };
-        let id = || WaitId::PidFd(fd.as_fd());
-        match rustix::io::retry_on_intr(|| rustix::process::waitid(id(), WaitIdOptions::EXITED)) {
-            Ok(Some(status)) => cause_of(&status),
-            Ok(None) | Err(_) => cause_of_reaped(fd.as_fd()).unwrap_or(ExitCause::Unknown),
+    /// Waits for the end and takes the cause, and the most memory that was counted, where it can be had.
+    fn wait(&self) -> (ExitCause, Option<u64>) {
+        let Self::Pidfd(fd) = self else { return (ExitCause::Unknown, None) };
+        match exit_record::reap(fd.as_fd()) {
+            Ok((cause, peak)) => (cause, Some(peak)),
+            Err(_) => (cause_of_reaped(fd.as_fd()).unwrap_or(ExitCause::Unknown), None),
         }
     }
 
@@ -235,9 +256,4 @@ fn signal_group(leader: u32, signal: i32) -> bool {
 /// The number of a process that exists.
 fn raw_pid(pid: u32) -> Pid {
     i32::try_from(pid).ok().and_then(Pid::from_raw).expect("process numbers of children lie between 1 and 2^22")
-}
-
-/// The error of the libc call that just failed.
-fn last_errno() -> Errno {
-    Errno::from_io_error(&io::Error::last_os_error()).expect("last_os_error has an error number")
 }

@@ -2,20 +2,54 @@
 //!
 //! What holds: a cause is the kernel's word or `None`, never a guess. What never happens here: an unbounded wait.
 
+use std::io;
+use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
 use rustix::event::{PollFd, PollFlags, Timespec};
-use rustix::process::WaitIdStatus;
+use rustix::io::Errno;
 
 use crate::exit::ExitCause;
 
-/// What waitid(2) said, in our words.
-pub(crate) fn cause_of(status: &WaitIdStatus) -> ExitCause {
-    match (status.exit_status(), status.terminating_signal()) {
-        (Some(code), _) => ExitCause::Code(code),
-        (None, Some(signal)) => ExitCause::Signal(signal),
-        (None, None) => ExitCause::Unknown,
-    }
+/// Waits for the end of a child and reaps it: how it ended, and the most memory in RAM that the kernel counted for it, in
+/// bytes. By the system call itself, as the C library's waitid does not tell of memory.
+///
+/// # Errors
+/// Somebody else has reaped it (ECHILD).
+pub(crate) fn reap(pidfd: BorrowedFd<'_>) -> rustix::io::Result<(ExitCause, u64)> {
+    let (mut info, mut usage) = (MaybeUninit::<libc::siginfo_t>::zeroed(), MaybeUninit::<libc::rusage>::zeroed());
+    rustix::io::retry_on_intr(|| {
+        let (info, usage, fd) = (info.as_mut_ptr(), usage.as_mut_ptr(), pidfd.as_raw_fd());
+        // SAFETY: both structures are the kernel's own on the platforms that this is built for, and outlive the call.
+        let reaped = unsafe { libc::syscall(libc::SYS_waitid, libc::P_PIDFD, fd, info, libc::WEXITED, usage) };
+        if reaped == 0 { Ok(()) } else { Err(last_errno()) }
+    })?;
+    // SAFETY: all bytes are 0 or the kernel's, and any bytes are a value of either structure.
+    let (info, usage) = unsafe { (info.assume_init(), usage.assume_init()) };
+    // SAFETY: it is the information on a child's end, which has a status.
+    let status = unsafe { info.si_status() };
+    let cause = match info.si_code {
+        libc::CLD_EXITED => ExitCause::Code(status),
+        libc::CLD_KILLED | libc::CLD_DUMPED => ExitCause::Signal(status),
+        _ => ExitCause::Unknown,
+    };
+    // The kernel counts in kibibytes.
+    Ok((cause, u64::try_from(usage.ru_maxrss).unwrap_or(0).saturating_mul(1024)))
+}
+
+/// The error of the libc call that just failed.
+pub(crate) fn last_errno() -> Errno {
+    Errno::from_io_error(&io::Error::last_os_error()).expect("last_os_error has an error number")
+}
+
+/// Whether a process that is not reaped is on its way out already, so that a signal makes no difference any more. It closes
+/// its descriptors before it can be seen to have ended.
+pub(crate) fn is_exiting(pid: u32) -> bool {
+    const PF_EXITING: u32 = 4;
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    // Behind the name, which may hold anything, the kernel's flags are the seventh field.
+    let flags = stat.rsplit_once(") ").and_then(|(_, fields)| fields.split(' ').nth(6)?.parse::<u32>().ok());
+    flags.is_some_and(|flags| flags & PF_EXITING != 0)
 }
 
 /// The cause of a child that somebody else reaped, from kernels that keep it with the pidfd.

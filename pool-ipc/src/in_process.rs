@@ -24,6 +24,7 @@ use crate::backend::{
 use crate::exit::ExitCause;
 use crate::frame::{Body, Frame, Frozen, Undelivered};
 use crate::look::Looks;
+use crate::postmortem::Postmortem;
 use crate::slot::layout::{SLOTS, outcome, request};
 use crate::slot::parent::{Memory, ParentEnd, ParentSide, SentLarge};
 use crate::slot::region::Region;
@@ -224,7 +225,8 @@ impl HeapLink {
         if let Some(thread) = thread.filter(|_| corrupt.is_none()) {
             let _ = thread.join();
         }
-        events.push(LinkEvent::Ended { link: self.parent.id(), pid: self.pid(), cause, corrupt, lost });
+        let (link, pid, postmortem) = (self.parent.id(), self.pid(), Postmortem::default());
+        events.push(LinkEvent::Ended { link, pid, cause, corrupt, postmortem, lost });
     }
 
     fn give_up(&self) {

@@ -20,6 +20,7 @@ use crate::backend::{StartError, WorkerCommand};
 use crate::child::{Child, Group};
 use crate::control::{Control, Sent};
 use crate::memfd;
+use crate::memory::Watch;
 use crate::passport::{BOOT, Life, Passport, Role, VARIABLE};
 
 /// How deep children may start children of their own. A program whose every worker makes a pool stops here; it is the
@@ -64,6 +65,7 @@ pub(crate) fn launch(role: Role, boot: &[u8], command: &WorkerCommand, style: St
         life: style.life,
         depth: next_depth()?,
         parent: NonZeroU32::new(std::process::id()).expect("no process has the number 0"),
+        memory_limit: command.memory_limit,
     };
     let (control, childs_end) = Control::pair().map_err(|source| failed("making a control channel", None, source))?;
     let memory = memfd::freeze(boot).map_err(|source| failed("writing a worker's first message", None, source))?;
@@ -98,11 +100,14 @@ fn spawn(command: &WorkerCommand, passport: Passport, group: Group, stdin: Contr
     if group == Group::Own {
         prepared.process_group(0);
     }
+    // How a `Process` ends is told by its cause alone.
+    let watch = (passport.role != Role::Process).then(|| Watch::begin(passport.memory_limit));
     #[expect(clippy::disallowed_methods, reason = "this is the place")]
     let spawned = prepared.spawn();
     // std's handle neither waits nor kills when it is dropped; from here on the process is `Child`'s.
     let pid = spawned.map_err(|source| failed("starting a process", Some(&program), source))?.id();
-    Child::adopt(pid, group).map_err(|source| failed("watching a new process", Some(&program), source))
+    Child::adopt(pid, group, watch.map(Watch::started))
+        .map_err(|source| failed("watching a new process", Some(&program), source))
 }
 
 /// The file of this very program, also where another has taken its name since.

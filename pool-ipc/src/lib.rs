@@ -6,6 +6,7 @@
 mod fuzzing;
 mod backend;
 mod exit;
+mod postmortem;
 mod clock;
 mod frame;
 mod terms;
@@ -39,6 +40,8 @@ mod job_control;
 mod job_control;
 #[cfg(all(target_os = "linux", not(pool_portable)))]
 mod exit_record;
+#[cfg(all(target_os = "linux", not(pool_portable)))]
+mod oom;
 #[cfg(all(target_os = "linux", not(pool_portable)))]
 mod memory;
 #[cfg(all(target_os = "linux", not(pool_portable)))]
@@ -83,6 +86,7 @@ pub use in_process::{Fault, FaultPlan, InProcess};
 #[cfg(all(target_os = "linux", not(pool_portable)))]
 pub use ipc_channel::IpcChannel;
 pub use job_control::{in_real_time, in_running_time, running_now};
+pub use postmortem::{Killer, Postmortem, Size};
 pub use process::{at_exit, fork_generation, main_thread_id, native_thread_id, on_main_thread};
 #[cfg(all(target_os = "linux", not(pool_portable)))]
 pub use readiness::wait_readable;

@@ -1,12 +1,69 @@
-//! What the system tells about the memory of a child.
+//! What the system tells about the memory of a child: what it has while it runs, and the most that it had, afterwards.
 //!
-//! What holds: it is the kernel's word, never the child's. What never happens here: a wait.
+//! What holds: it is the kernel's word, never the child's; a peak that may be somebody else's is none. What never happens
+//! here: a wait.
+
+use std::fs;
+use std::num::NonZeroU64;
+
+use crate::exit::ExitCause;
+use crate::oom::Kills;
+use crate::postmortem::{Killer, Postmortem};
 
 /// How many bytes a process has in RAM. The caller sees to it that the number is the process's own.
 pub(crate) fn resident(pid: u32) -> Option<u64> {
-    let statm = std::fs::read_to_string(format!("/proc/{pid}/statm")).ok()?;
+    let statm = fs::read_to_string(format!("/proc/{pid}/statm")).ok()?;
     let pages: u64 = statm.split(' ').nth(1)?.parse().ok()?;
     pages.checked_mul(rustix::param::page_size() as u64)
+}
+
+/// What was so at the start of a child, and is compared with at its end.
+#[derive(Debug)]
+pub(crate) struct Watch {
+    /// The most that this process had had in RAM when the child had begun to run its program.
+    inherited: u64,
+    /// How much private memory the child may have, in bytes.
+    limit: Option<NonZeroU64>,
+    kills: Kills,
+}
+
+impl Watch {
+    /// To be called before the child is started.
+    pub(crate) fn begin(limit: Option<NonZeroU64>) -> Self {
+        Self { inherited: 0, limit, kills: Kills::now() }
+    }
+
+    /// To be called once the child runs its program. Until then it shared the memory of this process, and the kernel counts
+    /// as its peak what that had had by then: this much at most.
+    #[must_use]
+    pub(crate) fn started(self) -> Self {
+        let inherited = own_peak().unwrap_or(u64::MAX);
+        Self { inherited, ..self }
+    }
+
+    /// What there is to say of a child that has ended, with this as its peak by the kernel's count.
+    pub(crate) fn end(&self, cause: ExitCause, killed_by_us: bool, counted_peak: Option<u64>) -> Postmortem {
+        let killer = match cause {
+            ExitCause::Signal(libc::SIGKILL) if killed_by_us => Some(Killer::Pool),
+            ExitCause::Signal(libc::SIGKILL) => Some(self.kills.killer_since()),
+            _ => None,
+        };
+        let peak = counted_peak.filter(|peak| is_own(*peak, self.inherited));
+        Postmortem { peak, memory_limit: self.limit.map(NonZeroU64::get), killer }
+    }
+}
+
+/// Whether a child's peak is surely not the one that it began with. Where there are many processors the kernel counts
+/// roughly, so it has to be well above.
+fn is_own(peak: u64, inherited: u64) -> bool {
+    peak > inherited.saturating_add(inherited / 16)
+}
+
+/// The most that this process has had in RAM since it began to run its program.
+pub(crate) fn own_peak() -> Option<u64> {
+    let status = fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    line.trim().strip_suffix(" kB")?.parse::<u64>().ok()?.checked_mul(1024)
 }
 
 #[cfg(test)]
@@ -15,11 +72,29 @@ mod tests {
 
     #[test]
     fn memory_that_was_written_is_resident() {
-        let before = resident(std::process::id()).expect("it runs");
         let written = vec![1_u8; 64 << 20];
-        let after = resident(std::process::id()).expect("it runs");
+        let resident_now = resident(std::process::id());
         drop(std::hint::black_box(written));
-        assert!(before > 0 && after >= before + (32 << 20), "{before} and {after}");
+        assert!(resident_now.is_some_and(|resident| resident >= 64 << 20), "{resident_now:?}");
+        assert!(own_peak().is_some_and(|peak| peak >= 64 << 20));
         assert_eq!(resident(u32::MAX), None);
+    }
+
+    #[test]
+    fn peak_that_may_be_the_parents_is_not_told() {
+        const MIB: u64 = 1 << 20;
+        for (peak, inherited, own) in [(64, 64, false), (65, 64, false), (70, 64, true), (9, 0, true)] {
+            assert_eq!(is_own(peak * MIB, inherited * MIB), own, "{peak} after {inherited}");
+        }
+        assert!(!is_own(u64::MAX, u64::MAX));
+    }
+
+    #[test]
+    fn only_a_kill_has_a_killer() {
+        let watch = Watch::begin(None).started();
+        let end = |cause, by_us| watch.end(cause, by_us, None);
+        assert_eq!(end(ExitCause::Signal(libc::SIGABRT), false), Postmortem::default());
+        assert_eq!(end(ExitCause::Signal(libc::SIGKILL), true).killer, Some(Killer::Pool));
+        assert!(end(ExitCause::Signal(libc::SIGKILL), false).killer.is_some_and(|killer| killer != Killer::Pool));
     }
 }

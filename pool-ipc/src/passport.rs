@@ -1,10 +1,10 @@
-//! What a child is told about itself by its environment: one variable, five words, read once and removed.
+//! What a child is told about itself by its environment: one variable, six words, read once and removed.
 //!
 //! What holds: what [`Passport::write`] wrote, [`Passport::read`] reads; anything else is no passport. What never
 //! stands here: anything that a task could want to know, or that is too long for an environment; that is in the first
 //! message.
 
-use std::num::NonZeroU32;
+use std::num::{NonZeroU32, NonZeroU64};
 
 /// The variable's name.
 pub(crate) const VARIABLE: &str = "POOL_IPC_CHILD";
@@ -54,14 +54,17 @@ pub(crate) struct Passport {
     pub(crate) depth: u32,
     /// The process that started it.
     pub(crate) parent: NonZeroU32,
+    /// How much private memory it may have, in bytes.
+    pub(crate) memory_limit: Option<NonZeroU64>,
 }
 
 impl Passport {
     /// The variable's value.
     pub(crate) fn write(&self) -> String {
-        let Self { role, takeover, life, depth, parent } = *self;
+        let Self { role, takeover, life, depth, parent, memory_limit } = *self;
+        let memory_limit = memory_limit.map_or(0, NonZeroU64::get);
         format!(
-            "{} {} {} {depth} {parent}",
+            "{} {} {} {depth} {parent} {memory_limit}",
             name_in(&ROLES, role),
             name_in(&TAKEOVERS, takeover),
             name_in(&LIVES, life)
@@ -71,13 +74,14 @@ impl Passport {
     /// Reads it back.
     pub(crate) fn read(text: &str) -> Option<Self> {
         let words: Vec<&str> = text.split(' ').collect();
-        let &[role, takeover, life, depth, parent] = words.as_slice() else { return None };
+        let &[role, takeover, life, depth, parent, memory_limit] = words.as_slice() else { return None };
         Some(Self {
             role: value_in(&ROLES, role)?,
             takeover: value_in(&TAKEOVERS, takeover)?,
             life: value_in(&LIVES, life)?,
             depth: depth.parse().ok()?,
             parent: parent.parse().ok()?,
+            memory_limit: NonZeroU64::new(memory_limit.parse().ok()?),
         })
     }
 }
@@ -112,8 +116,10 @@ mod tests {
             for (_, takeover) in TAKEOVERS {
                 for (_, life) in LIVES {
                     let parent = NonZeroU32::new(12345).expect("not zero");
-                    let passport = Passport { role, takeover, life, depth: 3, parent };
-                    assert_eq!(Passport::read(&passport.write()), Some(passport));
+                    for memory_limit in [None, Some(NonZeroU64::MIN), Some(NonZeroU64::MAX)] {
+                        let passport = Passport { role, takeover, life, depth: 3, parent, memory_limit };
+                        assert_eq!(Passport::read(&passport.write()), Some(passport));
+                    }
                 }
             }
         }
@@ -121,8 +127,16 @@ mod tests {
 
     #[test]
     fn anything_else_is_no_passport() {
-        for text in ["", "1", "worker hook", "worker hook with-parent 1 0", "worker hook with-parent x 1", "a b c 1 1"]
-        {
+        for text in [
+            "",
+            "1",
+            "worker hook",
+            "worker hook with-parent 1 1",
+            "worker hook with-parent 1 0 0",
+            "worker hook with-parent x 1 0",
+            "worker hook with-parent 1 1 -1",
+            "a b c 1 1 0",
+        ] {
             assert_eq!(Passport::read(text), None, "{text:?}");
         }
     }

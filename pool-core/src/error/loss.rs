@@ -1,6 +1,7 @@
 //! Workers that were lost without a task to blame.
 
 use std::fmt;
+use std::num::NonZeroU64;
 use std::time::Duration;
 
 use pool_ipc::ExitCause;
@@ -49,13 +50,21 @@ impl fmt::Display for Loss {
 
 impl Loss {
     /// The same, of a worker that did not come up.
-    pub(crate) fn into_failure(self, limit: Duration) -> StartFailure {
+    pub(crate) fn into_failure(self, limit: Duration, memory_limit: Option<NonZeroU64>) -> StartFailure {
         let Self { pid, cause, time } = self;
-        match time {
-            LossTime::TooLate => StartFailure::NoHello { pid, limit },
-            LossTime::Starting | LossTime::Idle => StartFailure::EndedEarly { pid, cause },
+        match (time, memory_limit) {
+            (LossTime::TooLate, _) => StartFailure::NoHello { pid, limit },
+            (LossTime::Starting | LossTime::Idle, Some(memory_limit)) if !is_kill(cause) => {
+                StartFailure::EndedUnderLimit { pid, cause, memory_limit: memory_limit.get() }
+            }
+            (LossTime::Starting | LossTime::Idle, _) => StartFailure::EndedEarly { pid, cause },
         }
     }
+}
+
+/// Whether somebody ended the process, by SIGKILL or SIGTERM: then it was not for want of memory under a limit.
+fn is_kill(cause: ExitCause) -> bool {
+    matches!(cause, ExitCause::Signal(9 | 15))
 }
 
 /// Says what the losses were, those of one kind together.
@@ -92,5 +101,24 @@ mod tests {
              2 before it said hello (exit code 1), 1 while it ran nothing (exit code 3)"
         );
         assert_eq!(losses[1].to_string(), "worker 2 ended while it ran nothing: exit code 3");
+    }
+
+    #[test]
+    fn worker_that_does_not_come_up_under_a_limit_may_have_had_too_little() {
+        let limit = NonZeroU64::new(1 << 20);
+        let said = |cause, time| Loss { pid: 7, cause, time }.into_failure(Duration::ZERO, limit).to_string();
+        let starting = |cause| said(cause, LossTime::Starting);
+        assert_eq!(
+            starting(ExitCause::Signal(6)),
+            "process 7 ended before it said hello (signal 6 (SIGABRT)); \
+             is its memory limit of 1 MiB too small for a worker, or for its initializer?"
+        );
+        assert_eq!(
+            starting(ExitCause::Code(4)),
+            "process 7 ended before it said hello (exit code 4); \
+             is its memory limit of 1 MiB too small for a worker, or does its main not call pool_core::init() first?"
+        );
+        assert_eq!(starting(ExitCause::Signal(9)), "process 7 ended before it said hello (signal 9 (SIGKILL))");
+        assert!(said(ExitCause::Signal(9), LossTime::TooLate).contains("did not say hello within"));
     }
 }

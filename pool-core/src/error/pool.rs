@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use pool_ipc::{ExitCause, OpenError, StartError};
+use pool_ipc::{ExitCause, OpenError, Size, StartError};
 
 use crate::error::loss::write_losses;
 use crate::error::{CodecError, Loss, NoMemory, RemoteError};
@@ -92,6 +92,15 @@ pub enum StartFailure {
         /// How it ended.
         cause: ExitCause,
     },
+    /// The same, with a limit of its memory that may have been too small for it to come up.
+    EndedUnderLimit {
+        /// Its pid.
+        pid: u32,
+        /// How it ended.
+        cause: ExitCause,
+        /// The [limit](crate::Builder::memory_limit), in bytes.
+        memory_limit: u64,
+    },
     /// It did not say hello in time.
     NoHello {
         /// Its pid.
@@ -124,6 +133,17 @@ impl fmt::Display for StartFailure {
                     ),
                     _ => Ok(()),
                 }
+            }
+            Self::EndedUnderLimit { pid, cause, memory_limit } => {
+                let limit = Size(*memory_limit);
+                write!(
+                    f,
+                    "process {pid} ended before it said hello ({cause}); is its memory limit of {limit} too small "
+                )?;
+                f.write_str(match cause {
+                    ExitCause::Code(_) => "for a worker, or does its main not call pool_core::init() first?",
+                    _ => "for a worker, or for its initializer?",
+                })
             }
             Self::NoHello { pid, limit } => {
                 write!(f, "process {pid} did not say hello within {limit:?}; ")?;

@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use pool_ipc::{Corrupt, ExitCause, RefusedWhy};
+use pool_ipc::{Corrupt, ExitCause, Postmortem, RefusedWhy};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Broken, ForcedShutdown, SubmitError};
@@ -161,17 +161,25 @@ pub struct WorkerDied {
     pub cause: ExitCause,
     /// Set when the worker was stopped because it broke the protocol.
     pub corrupt: Option<Corrupt>,
+    /// What memory it had, and who may have killed it, as far as that is known.
+    pub postmortem: Postmortem,
 }
 
 impl WorkerDied {
     pub(crate) fn new(task: impl Into<String>, pid: u32, cause: ExitCause, corrupt: Option<Corrupt>) -> Self {
-        Self { task: task.into(), pid, cause, corrupt }
+        Self { task: task.into(), pid, cause, corrupt, postmortem: Postmortem::default() }
+    }
+
+    /// The same, with what is known beyond the cause.
+    pub(crate) fn with_postmortem(self, postmortem: Postmortem) -> Self {
+        Self { postmortem, ..self }
     }
 }
 
 impl fmt::Display for WorkerDied {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "worker {} died while it ran task {}: {}", self.pid, self.task, self.cause)?;
+        write!(f, "{}", self.postmortem.hint(self.cause))?;
         match &self.corrupt {
             Some(corrupt) => write!(f, " (stopped by the pool: {corrupt})"),
             None => Ok(()),

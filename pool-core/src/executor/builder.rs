@@ -189,10 +189,14 @@ impl Builder {
         };
         let depth = self.check_depth()?;
         let (staffing, max_tasks) = self.staff.check(max_workers)?;
+        let Abilities { frames_a_link, processes, .. } = self.backend.abilities();
+        if staffing.memory_limit.is_some() && !processes {
+            return Err(PoolError::Option { name: "memory_limit", allowed: "left out where workers are threads" });
+        }
+        let command = WorkerCommand { memory_limit: staffing.memory_limit, ..self.command };
         let initializer = self.initializer.transpose().map_err(PoolError::Initializer)?;
         let hub = self.backend.open().map_err(PoolError::Backend)?;
-        let Abilities { frames_a_link, processes, .. } = self.backend.abilities();
-        let recruiter = recruiter(self.command, self.name, depth, initializer);
+        let recruiter = recruiter(command, self.name, depth, initializer);
         let pool = Arc::new(Pool::new(hub, recruiter, self.limits, Strength { max_workers, max_tasks }));
         let stop_grace = self.stop_grace;
         let limits = Limits { max_workers, frames_a_link, hello: self.hello, stop_grace, processes, staffing };

@@ -3,6 +3,7 @@
 //! Keeps true: an option that makes no sense is refused when the pool is made, with its name. Decides nothing about a
 //! running pool.
 
+use std::num::NonZeroU64;
 use std::time::Duration;
 
 use crate::error::PoolError;
@@ -15,6 +16,7 @@ pub(super) struct StaffOptions {
     max_tasks: Option<usize>,
     max_age: Option<Duration>,
     pub(super) soft_memory: Option<u64>,
+    pub(super) memory_limit: Option<u64>,
     min_workers: usize,
     idle_timeout: Option<Duration>,
     spares: usize,
@@ -42,6 +44,8 @@ impl StaffOptions {
         if self.soft_memory == Some(0) {
             return Err(more_than_0("soft_memory_limit"));
         }
+        let memory_limit = self.memory_limit.map(|bytes| NonZeroU64::new(bytes).ok_or(more_than_0("memory_limit")));
+        let memory_limit = memory_limit.transpose()?;
         if self.min_workers > max_workers {
             return Err(PoolError::Option { name: "min_workers", allowed: "at most max_workers" });
         }
@@ -51,7 +55,19 @@ impl StaffOptions {
         if restarts.within == Duration::ZERO {
             return Err(more_than_0("the time of restart_limit"));
         }
-        Ok((Staffing { max_age, soft_memory, min_workers, idle_timeout, spares, restarts, on_worker_loss }, max_tasks))
+        Ok((
+            Staffing {
+                max_age,
+                soft_memory,
+                memory_limit,
+                min_workers,
+                idle_timeout,
+                spares,
+                restarts,
+                on_worker_loss,
+            },
+            max_tasks,
+        ))
     }
 }
 

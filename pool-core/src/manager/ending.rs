@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
-use pool_ipc::{Corrupt, ExitCause, Link, LinkId, Owner};
+use pool_ipc::{Corrupt, ExitCause, Link, LinkId, Owner, Postmortem};
 
 use crate::error::{Broken, ForcedBy, ForcedShutdown, TaskError, WorkerDied};
 use crate::future::Encoded;
@@ -137,7 +137,8 @@ impl Manager {
             self.pool.account.stopped_workers.fetch_add(1, Ordering::Relaxed);
         }
         let forced = self.ending.halted.clone().filter(|_| told);
-        Blame { sentence: self.sentences.remove(&link), forced, pid, cause, corrupt }
+        let postmortem = Postmortem::default();
+        Blame { sentence: self.sentences.remove(&link), forced, pid, cause, corrupt, postmortem }
     }
 
     /// Counts an outcome that is about to be brought.
@@ -156,17 +157,26 @@ pub(super) struct Blame {
     pid: u32,
     cause: ExitCause,
     corrupt: Option<Corrupt>,
+    postmortem: Postmortem,
 }
 
 impl Blame {
+    /// The same, with what is known beyond the cause.
+    pub(super) fn with_postmortem(self, postmortem: Postmortem) -> Self {
+        Self { postmortem, ..self }
+    }
+
     /// The error of this item.
     pub(super) fn error(&self, owner: &Owner, item: u32) -> TaskError {
-        let Self { sentence, forced, pid, cause, corrupt } = self;
+        let Self { sentence, forced, pid, cause, corrupt, postmortem } = self;
         let task = Work::of(owner).task();
         let sentenced = sentence.as_ref().filter(|sentence| sentence.names(owner, item)).map(|sentence| &sentence.why);
         match sentenced.or(forced.as_ref()) {
             Some(why) => why.error(task, Some((*pid, Some(*cause)))),
-            None => TaskError::WorkerDied(Arc::new(WorkerDied::new(task, *pid, *cause, corrupt.clone()))),
+            None => {
+                let died = WorkerDied::new(task, *pid, *cause, corrupt.clone());
+                TaskError::WorkerDied(Arc::new(died.with_postmortem(*postmortem)))
+            }
         }
     }
 }

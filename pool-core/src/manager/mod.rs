@@ -238,12 +238,12 @@ impl Manager {
                     self.take_back(vec![rest]);
                 }
                 LinkEvent::Said { link, bytes } => self.greet(link, &bytes, now),
-                LinkEvent::Ended { link, pid, cause, corrupt, lost } => {
+                LinkEvent::Ended { link, pid, cause, corrupt, postmortem, lost } => {
                     let blamed = lost.iter().find(|lost| lost.blamed.is_some());
                     let blamed = blamed.map(|lost| Work::of(&lost.owner).task());
                     ending::log_end(pid, cause, blamed);
                     let lied = self.liars.remove(&link).then_some(GREETED_AGAIN);
-                    let blame = self.blame(link, pid, cause, corrupt.or(lied));
+                    let blame = self.blame(link, pid, cause, corrupt.or(lied)).with_postmortem(postmortem);
                     self.mourn(lost, |owner, item| blame.error(owner, item));
                     self.pool.discharge(link);
                     self.decide(Event::Ended { link, pid, cause, blamed }, now);

@@ -138,7 +138,8 @@ impl World {
         for (link, worker) in ended {
             let (pid, cause) = (worker.pid, worker.cause());
             let (corrupt, lost) = worker.near.finish(&mut events);
-            events.push(LinkEvent::Ended { link, pid, cause, corrupt, lost });
+            let postmortem = pool_ipc::Postmortem::default();
+            events.push(LinkEvent::Ended { link, pid, cause, corrupt, postmortem, lost });
         }
         if let Some(sabotage) = self.plan.sabotage {
             sabotage::spoil(sabotage, &mut self.state().random, &mut events);

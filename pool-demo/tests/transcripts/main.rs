@@ -115,7 +115,8 @@ fn crash_delivers_every_healthy_result_and_tells_every_failure() {
              crash::panic failed: task crash::panic panicked at pool-demo/src/bin/crash.rs:27:5 \
              (worker P, thread MainThread): cannot serve \"soup\"\n\
              crash::square returned 16\n\
-             crash::be_killed failed: worker P died while it ran task crash::be_killed: signal 9 (SIGKILL)\n\
+             crash::be_killed failed: worker P died while it ran task crash::be_killed: signal 9 (SIGKILL), \
+             which the pool did not send\n\
              crash::square returned 25\n\
              item 0 of the batch: 1\n\
              item 1 of the batch: 0.5\n\

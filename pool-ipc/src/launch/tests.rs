@@ -6,6 +6,7 @@
 
 mod children;
 mod isolated;
+mod postmortem;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -156,6 +157,7 @@ fn a_command_sets_arguments_environment_and_directory() {
         environment: BTreeMap::from([("POOL_IPC_TEST".into(), Some("set".into())), ("PATH".into(), None)]),
         directory: Some(PathBuf::from("/")),
         program: Some(std::env::current_exe().unwrap()),
+        ..WorkerCommand::default()
     };
     let facts = facts(&start_by(&command, Role::ChannelWorker, "report", Style::WORKER).control);
     assert_eq!(facts["role"], "ChannelWorker");

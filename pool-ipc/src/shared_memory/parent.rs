@@ -173,8 +173,8 @@ impl ProcessLink for SharedLink {
         let (corrupt, lost) = self.slots.finish(events);
         let child = self.child.lock();
         child.end_group();
-        let cause = child.reap();
-        events.push(LinkEvent::Ended { link: self.slots.id(), pid: self.pid, cause, corrupt, lost });
+        let (cause, postmortem) = (child.reap(), child.postmortem());
+        events.push(LinkEvent::Ended { link: self.slots.id(), pid: self.pid, cause, corrupt, postmortem, lost });
     }
 
     fn register(&self, add: &mut dyn FnMut(Source, BorrowedFd<'_>) -> io::Result<()>) -> io::Result<()> {

@@ -65,7 +65,7 @@ impl State {
         let Some(end) = self.breaker.closed_until().filter(|_| !self.breaker.is_open(view.now)) else {
             if self.breaker.is_hopeless() && loss.time != LossTime::Idle {
                 match nobody_works {
-                    true => self.break_down(Broken::Start(Arc::new(loss.into_failure(self.limits.hello))), actions),
+                    true => self.break_down(Broken::Start(Arc::new(self.failure_of(loss))), actions),
                     false => self.retry_later(link, view),
                 }
             }
@@ -76,6 +76,11 @@ impl State {
             return self.break_down(Broken::Restarts { losses, within }, actions);
         }
         self.timers.insert((end + RETRY, link, Timer::Retry));
+    }
+
+    /// Why the pool breaks with a worker that did not come up.
+    pub(super) fn failure_of(&self, loss: Loss) -> StartFailure {
+        loss.into_failure(self.limits.hello, self.limits.staffing.memory_limit)
     }
 
     /// Nothing runs any more, for this reason.

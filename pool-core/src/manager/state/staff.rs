@@ -11,6 +11,7 @@
 
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
+use std::num::NonZeroU64;
 use std::time::Duration;
 
 use pool_ipc::LinkId;
@@ -32,6 +33,8 @@ pub(crate) struct Staffing {
     pub(crate) max_age: Option<Duration>,
     /// How much memory a worker may have after a task, in bytes.
     pub(crate) soft_memory: Option<u64>,
+    /// How much private memory a worker may have at any time, in bytes.
+    pub(crate) memory_limit: Option<NonZeroU64>,
     /// How many workers may be lost for no task's doing.
     pub(crate) restarts: RestartLimit,
     /// What the loss of one does to the pool.
@@ -47,6 +50,7 @@ impl Staffing {
         idle_timeout: None,
         max_age: None,
         soft_memory: None,
+        memory_limit: None,
         restarts: RestartLimit::DEFAULT,
         on_worker_loss: OnWorkerLoss::Replace,
     };

@@ -33,7 +33,7 @@ impl State {
     /// Breaks the pool for the loss of a worker, and ends the others.
     pub(super) fn break_for(&mut self, loss: Loss, blamed: Option<&str>, actions: &mut Vec<Action>) {
         let broken = match loss.time {
-            LossTime::Starting | LossTime::TooLate => Broken::Start(Arc::new(loss.into_failure(self.limits.hello))),
+            LossTime::Starting | LossTime::TooLate => Broken::Start(Arc::new(self.failure_of(loss))),
             LossTime::Idle => Broken::WorkerLost { pid: loss.pid, cause: loss.cause, task: blamed.map(str::to_owned) },
         };
         self.break_down(broken, actions);

@@ -34,6 +34,10 @@ fn run(takeover: Takeover, arrived: &Arrived) -> i32 {
         "abort" => std::process::abort(),
         "segv" => raise(libc::SIGSEGV),
         "kill-itself" => raise(libc::SIGKILL),
+        "fill" => {
+            let bytes = vec![1_u8; text(argument).parse().expect("a number")];
+            drop(std::hint::black_box(bytes));
+        }
         "sleep" => {
             say(arrived, "ready");
             sleep();

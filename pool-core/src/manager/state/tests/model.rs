@@ -53,6 +53,7 @@ impl Model {
             restarts: RestartLimit { losses: 2, within: Duration::from_micros(seed % 5_000) },
             max_age: some(1_000 + random.below(20_000) as u64).filter(|_| seed.is_multiple_of(5)),
             on_worker_loss: OnWorkerLoss::Replace,
+            memory_limit: None,
             soft_memory: Some(1).filter(|_| seed.is_multiple_of(7)),
         };
         Self {
