@@ -100,7 +100,8 @@ pub use future::{
 pub use init::init;
 pub use json::Json;
 pub use pool_ipc::{
-    Backend, ExitCause, Fault, FaultPlan, InProcess, IpcChannel, Killer, Postmortem, SharedMemory, StartError,
+    Backend, Cgroup, CgroupError, ExitCause, Fault, FaultPlan, InProcess, IpcChannel, Killer, Postmortem, SharedMemory,
+    StartError,
 };
 pub use process::{Process, ProcessError, active_children, cpu_count, current_process, parent_process};
 pub use task::{Arguments, CapturesNothing, Initialized, Initializer, Task};

@@ -23,6 +23,7 @@ use std::time::{Duration, Instant};
 
 use crate::exit::ExitCause;
 use crate::frame::{Frame, Lost, Outcome};
+use crate::groups::Groups;
 use crate::postmortem::Postmortem;
 use crate::terms::{Assignment, Running, Untold};
 
@@ -265,6 +266,8 @@ pub struct WorkerCommand {
     /// How much private memory the worker may have, in bytes, and each process that it starts; none means what this process
     /// may. Memory that it shares with this process does not count.
     pub memory_limit: Option<NonZeroU64>,
+    /// Where a control group is made for it; none means that it is in this process's.
+    pub cgroup: Option<Arc<Groups>>,
 }
 
 /// The worker's end of a link.

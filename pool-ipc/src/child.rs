@@ -15,8 +15,10 @@ use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, WaitId, WaitIdOptions};
 
+use crate::cgroup::CgroupError;
 use crate::exit::ExitCause;
 use crate::exit_record::{self, cause_of_reaped, is_exiting, last_errno};
+use crate::groups::WorkerGroup;
 use crate::job_control;
 use crate::memory::{self, Watch};
 use crate::postmortem::Postmortem;
@@ -43,6 +45,8 @@ pub(crate) struct Child {
     parent: u32,
     /// What its memory is compared with at its end, where anybody wants to know.
     watch: Option<Watch>,
+    /// The control group that is its own.
+    cgroup: Option<WorkerGroup>,
     /// Whether this process sent it SIGKILL, while that made a difference.
     killed: AtomicBool,
     /// Set once it was reaped.
@@ -60,24 +64,33 @@ enum Handle {
 }
 
 impl Child {
-    /// Takes charge of a child that was just started, with what is known of its memory at its start.
+    /// Takes charge of a child that was just started, with what is known of its memory at its start, and with the control
+    /// group that it is to [enter](Self::enter_cgroup).
     ///
     /// # Errors
     /// No descriptor was to be had. The child was killed and reaped.
-    pub(crate) fn adopt(pid: u32, group: Group, watch: Option<Watch>) -> io::Result<Self> {
+    pub(crate) fn adopt(pid: u32, group: Group, watch: Option<Watch>, cgroup: Option<WorkerGroup>) -> io::Result<Self> {
         match Handle::of_child(pid) {
             Ok(handle) => {
                 if group == Group::Own {
                     job_control::remember(pid);
                 }
                 let (parent, killed) = (std::process::id(), AtomicBool::new(false));
-                Ok(Self { pid, handle, group, parent, watch, killed, end: OnceLock::new() })
+                Ok(Self { pid, handle, group, parent, watch, cgroup, killed, end: OnceLock::new() })
             }
             Err(errno) => {
                 kill_by_number(pid);
                 Err(errno.into())
             }
         }
+    }
+
+    /// Puts it into its control group, if it has one.
+    ///
+    /// # Errors
+    /// The system does not allow it.
+    pub(crate) fn enter_cgroup(&self) -> Result<(), CgroupError> {
+        self.cgroup.as_ref().map_or(Ok(()), |cgroup| cgroup.admit(self.pid))
     }
 
     /// Its process number.
@@ -112,6 +125,10 @@ impl Child {
             let (cause, peak) = self.handle.wait();
             let killed = self.killed.load(Ordering::Relaxed);
             let postmortem = self.watch.as_ref().map(|watch| watch.end(cause, killed, peak));
+            // What its group has counted is known by now.
+            if let Some(cgroup) = &self.cgroup {
+                cgroup.remove();
+            }
             (cause, postmortem.unwrap_or_default())
         })
     }
@@ -132,17 +149,27 @@ impl Child {
             self.killed.store(true, Ordering::Relaxed);
         }
         match self.group {
+            Group::Own if group && signal == libc::SIGKILL => self.kill_group(),
             Group::Own if group => self.signal_group(signal),
             Group::Own | Group::Parents => !self.has_ended() && self.handle.send(signal, 0) == Ok(()),
         }
     }
 
-    /// Kills what is left of the group that it leads. To be called before [`reap`](Self::reap): kernels before 6.9 can
+    /// Kills what is left of the group that it leads, and of its control group. To be called before [`reap`](Self::reap): kernels before 6.9 can
     /// only name a group by a number, and that is the group's own as long as its leader is not reaped.
     pub(crate) fn end_group(&self) {
         if self.group == Group::Own && !self.is_foreign() {
-            self.signal_group(libc::SIGKILL);
+            self.kill_group();
         }
+    }
+
+    /// Kills the group, and who has left that for another one and not its control group. Whether the group was there.
+    fn kill_group(&self) -> bool {
+        let was_there = self.signal_group(libc::SIGKILL);
+        if let Some(cgroup) = &self.cgroup {
+            cgroup.kill();
+        }
+        was_there
     }
 
     /// Whether this is a copy, in a process that was forked from the child's parent.

@@ -19,6 +19,7 @@ use crate::arrival;
 use crate::backend::{StartError, WorkerCommand};
 use crate::child::{Child, Group};
 use crate::control::{Control, Sent};
+use crate::groups::Groups;
 use crate::memfd;
 use crate::memory::Watch;
 use crate::passport::{BOOT, Life, Passport, Role, VARIABLE};
@@ -95,19 +96,24 @@ fn send_boot(control: &Control, size: usize, memory: BorrowedFd<'_>) -> io::Resu
 /// Starts the process. Both copies of the child's end are closed here when this returns, so that its own is the last.
 fn spawn(command: &WorkerCommand, passport: Passport, group: Group, stdin: Control) -> Result<Child, StartError> {
     let program = command.program.clone().unwrap_or_else(|| PathBuf::from(THIS_PROGRAM));
+    let no_cgroup = |error| failed("giving a worker a control group", None, io::Error::other(error));
+    let cgroup = command.cgroup.as_ref().map(Groups::make).transpose().map_err(no_cgroup)?;
     let mut prepared = prepare(command, &program);
     prepared.env(VARIABLE, passport.write()).stdin(Stdio::from(OwnedFd::from(stdin)));
     if group == Group::Own {
         prepared.process_group(0);
     }
     // How a `Process` ends is told by its cause alone.
-    let watch = (passport.role != Role::Process).then(|| Watch::begin(passport.memory_limit));
+    let watch = (passport.role != Role::Process).then(|| Watch::begin(passport.memory_limit, cgroup.as_ref()));
     #[expect(clippy::disallowed_methods, reason = "this is the place")]
     let spawned = prepared.spawn();
     // std's handle neither waits nor kills when it is dropped; from here on the process is `Child`'s.
     let pid = spawned.map_err(|source| failed("starting a process", Some(&program), source))?.id();
-    Child::adopt(pid, group, watch.map(Watch::started))
-        .map_err(|source| failed("watching a new process", Some(&program), source))
+    let child = Child::adopt(pid, group, watch.map(Watch::started), cgroup)
+        .map_err(|source| failed("watching a new process", Some(&program), source))?;
+    // It waits for its first message and has started nothing of its own yet.
+    child.enter_cgroup().map_err(no_cgroup)?;
+    Ok(child)
 }
 
 /// The file of this very program, also where another has taken its name since.

@@ -7,6 +7,12 @@ mod fuzzing;
 mod backend;
 mod exit;
 mod postmortem;
+mod cgroup;
+#[cfg(all(target_os = "linux", not(pool_portable)))]
+mod groups;
+#[cfg(not(all(target_os = "linux", not(pool_portable))))]
+#[path = "groups/portable.rs"]
+mod groups;
 mod clock;
 mod frame;
 mod terms;
@@ -77,11 +83,13 @@ pub use backend::{
     Abilities, Backend, Corrupt, FarEnd, HELLO_TIMEOUT, Hub, Job, Link, LinkEvent, LinkId, MAX_SAID, OpenError,
     Refused, RefusedWhy, Share, StartError, StartOrder, Ticket, WorkerCommand,
 };
+pub use cgroup::{Cgroup, CgroupError};
 pub use child_process::{ParentHandle, ProcessHandle, ProcessOptions};
 #[cfg(all(target_os = "linux", not(pool_portable)))]
 pub use entry::{ChildProcess, Entry, enter};
 pub use exit::{ExitCause, signal_name};
 pub use frame::{Body, Frame, Lost, MAX_ITEMS, Outcome, Owner, Undelivered};
+pub use groups::Groups;
 pub use in_process::{Fault, FaultPlan, InProcess};
 #[cfg(all(target_os = "linux", not(pool_portable)))]
 pub use ipc_channel::IpcChannel;

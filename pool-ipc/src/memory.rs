@@ -7,6 +7,7 @@ use std::fs;
 use std::num::NonZeroU64;
 
 use crate::exit::ExitCause;
+use crate::groups::WorkerGroup;
 use crate::oom::Kills;
 use crate::postmortem::{Killer, Postmortem};
 
@@ -24,13 +25,16 @@ pub(crate) struct Watch {
     inherited: u64,
     /// How much private memory the child may have, in bytes.
     limit: Option<NonZeroU64>,
+    /// How much its control group may have.
+    group_limit: Option<u64>,
     kills: Kills,
 }
 
 impl Watch {
-    /// To be called before the child is started.
-    pub(crate) fn begin(limit: Option<NonZeroU64>) -> Self {
-        Self { inherited: 0, limit, kills: Kills::now() }
+    /// To be called before a child is started that will have this limit, and this control group.
+    pub(crate) fn begin(limit: Option<NonZeroU64>, group: Option<&WorkerGroup>) -> Self {
+        let group_limit = group.and_then(WorkerGroup::memory_max);
+        Self { inherited: 0, limit, group_limit, kills: Kills::now(group.map(WorkerGroup::folder)) }
     }
 
     /// To be called once the child runs its program. Until then it shared the memory of this process, and the kernel counts
@@ -49,7 +53,7 @@ impl Watch {
             _ => None,
         };
         let peak = counted_peak.filter(|peak| is_own(*peak, self.inherited));
-        Postmortem { peak, memory_limit: self.limit.map(NonZeroU64::get), killer }
+        Postmortem { peak, memory_limit: self.limit.map(NonZeroU64::get), group_limit: self.group_limit, killer }
     }
 }
 
@@ -91,7 +95,7 @@ mod tests {
 
     #[test]
     fn only_a_kill_has_a_killer() {
-        let watch = Watch::begin(None).started();
+        let watch = Watch::begin(None, None).started();
         let end = |cause, by_us| watch.end(cause, by_us, None);
         assert_eq!(end(ExitCause::Signal(libc::SIGABRT), false), Postmortem::default());
         assert_eq!(end(ExitCause::Signal(libc::SIGKILL), true).killer, Some(Killer::Pool));

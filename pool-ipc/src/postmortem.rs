@@ -16,6 +16,8 @@ pub struct Postmortem {
     pub peak: Option<u64>,
     /// How much private memory it was allowed, in bytes, if that was limited.
     pub memory_limit: Option<u64>,
+    /// How much memory its control group was allowed, in bytes, if it had one of its own and that was limited.
+    pub group_limit: Option<u64>,
     /// Who sent the SIGKILL, if it ended by one.
     pub killer: Option<Killer>,
 }
@@ -55,14 +57,14 @@ const SIGKILL: i32 = 9;
 
 impl fmt::Display for Hint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Postmortem { peak, memory_limit, killer } = self.postmortem;
+        let Postmortem { peak, memory_limit, group_limit, killer } = self.postmortem;
         match (self.cause, killer, memory_limit) {
             (ExitCause::Signal(SIGKILL), Some(Killer::Somebody), _) => f.write_str(", which the pool did not send"),
             (ExitCause::Signal(SIGKILL), Some(Killer::PerhapsOomKiller), _) => {
                 write!(f, ", perhaps by the kernel's OOM killer{}", Figures(peak, None))
             }
             (ExitCause::Signal(SIGKILL), Some(Killer::ProbablyOomKiller), _) => {
-                write!(f, ", probably by the kernel's OOM killer{}", Figures(peak, None))
+                write!(f, ", probably by the kernel's OOM killer{}", Figures(peak, group_limit))
             }
             (ExitCause::Signal(signal), _, Some(limit)) if ENDS_WITHOUT_MEMORY.contains(&signal) => {
                 let word = if peak.is_some_and(|peak| peak >= limit / 2) { "probably" } else { "perhaps" };
@@ -127,6 +129,9 @@ mod tests {
         let unknown = Postmortem { killer: Some(Killer::PerhapsOomKiller), ..Postmortem::default() };
         assert_eq!(said(unknown, 9), ", perhaps by the kernel's OOM killer");
         assert_eq!(said(Postmortem::default(), 9), "");
+        let group_limit = Some(3 << 30);
+        let in_group = Postmortem { killer: Some(Killer::ProbablyOomKiller), group_limit, ..Postmortem::default() };
+        assert_eq!(said(in_group, 9), ", probably by the kernel's OOM killer: limit 3 GiB");
     }
 
     #[test]

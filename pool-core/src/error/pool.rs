@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use pool_ipc::{ExitCause, OpenError, Size, StartError};
+use pool_ipc::{CgroupError, ExitCause, OpenError, Size, StartError};
 
 use crate::error::loss::write_losses;
 use crate::error::{CodecError, Loss, NoMemory, RemoteError};
@@ -237,6 +237,8 @@ pub enum PoolError {
     },
     /// The backend could not be opened.
     Backend(OpenError),
+    /// Workers cannot have control groups of their own, or not there.
+    Cgroup(CgroupError),
     /// A thread could not be started.
     Thread {
         /// Which.
@@ -258,6 +260,7 @@ impl fmt::Display for PoolError {
                 "a pool here would have workers at depth {depth}, and the limit is {limit}: does a task make a pool that runs it again?"
             ),
             Self::Backend(error) => write!(f, "the backend could not be opened: {error}"),
+            Self::Cgroup(error) => write!(f, "workers cannot have control groups: {error}"),
             Self::Thread { name, source } => write!(f, "thread {name} could not be started: {source}"),
             Self::Initializer(codec) => write!(f, "the initializer cannot be sent: {codec}"),
         }
@@ -269,6 +272,7 @@ impl Error for PoolError {
         match self {
             Self::ZeroWorkers | Self::Option { .. } | Self::TooDeep { .. } => None,
             Self::Backend(error) => Some(error),
+            Self::Cgroup(error) => Some(error),
             Self::Thread { source, .. } => Some(source),
             Self::Initializer(codec) => Some(&**codec),
         }

@@ -7,11 +7,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use pool_ipc::{Abilities, Backend, HELLO_TIMEOUT, SharedMemory, StartOrder, WorkerCommand};
+use pool_ipc::{Abilities, Backend, Cgroup, HELLO_TIMEOUT, SharedMemory, StartOrder, WorkerCommand};
 
 use crate::error::{CodecError, Coded, PoolError};
 use crate::executor::staff::StaffOptions;
-use crate::executor::{ProcessPoolExecutor, exit_guard};
+use crate::executor::{ProcessPoolExecutor, exit_guard, memory};
 use crate::manager::{Limits, Pool, Recruiter, Strength, Threads, TimeLimits};
 use crate::task::{self, Arguments, EncodeFailure, Initializer};
 use crate::wire::{Boot, encode_single};
@@ -36,6 +36,7 @@ pub struct Builder {
     name: Option<String>,
     hello: Duration,
     pub(super) staff: StaffOptions,
+    pub(super) cgroup: Option<Cgroup>,
     limits: TimeLimits,
     stop_grace: Duration,
     max_depth: u32,
@@ -57,6 +58,7 @@ impl Builder {
             name: None,
             hello: HELLO_TIMEOUT,
             staff: StaffOptions::default(),
+            cgroup: None,
             limits: TimeLimits::default(),
             stop_grace: STOP_GRACE,
             max_depth: MAX_DEPTH,
@@ -178,7 +180,8 @@ impl Builder {
     /// says what to do about that on stderr and exits with code 3, lest every worker start workers.
     ///
     /// # Errors
-    /// An option makes no sense, the initializer's arguments cannot be encoded, or the system refused a thread or a descriptor.
+    /// An option makes no sense, the initializer's arguments cannot be encoded, or the system refused a thread, a descriptor or
+    /// a control group.
     pub fn build(self) -> Result<ProcessPoolExecutor, PoolError> {
         crate::init::keep_hook();
         crate::init::refuse_in_worker();
@@ -190,10 +193,11 @@ impl Builder {
         let depth = self.check_depth()?;
         let (staffing, max_tasks) = self.staff.check(max_workers)?;
         let Abilities { frames_a_link, processes, .. } = self.backend.abilities();
-        if staffing.memory_limit.is_some() && !processes {
-            return Err(PoolError::Option { name: "memory_limit", allowed: "left out where workers are threads" });
+        if !processes {
+            memory::refuse_for_threads(&staffing, self.cgroup.as_ref())?;
         }
-        let command = WorkerCommand { memory_limit: staffing.memory_limit, ..self.command };
+        let cgroup = self.cgroup.as_ref().map(memory::open_cgroup).transpose()?;
+        let command = WorkerCommand { memory_limit: staffing.memory_limit, cgroup, ..self.command };
         let initializer = self.initializer.transpose().map_err(PoolError::Initializer)?;
         let hub = self.backend.open().map_err(PoolError::Backend)?;
         let recruiter = recruiter(command, self.name, depth, initializer);

@@ -2,7 +2,13 @@
 //!
 //! Keeps true: a limit that cannot be kept is refused when the pool is made. Decides nothing about a running pool.
 
+use std::sync::Arc;
+
+use pool_ipc::{Cgroup, Groups};
+
+use crate::error::PoolError;
 use crate::executor::Builder;
+use crate::manager::Staffing;
 
 impl Builder {
     /// A worker that has more memory than this after a task, in bytes, makes room for a new one: for tasks that leak. More
@@ -53,5 +59,50 @@ impl Builder {
     pub fn memory_limit(mut self, bytes: u64) -> Self {
         self.staff.memory_limit = Some(bytes);
         self
+    }
+
+    /// Each worker gets a control group of its own (version 2, of Linux), with these limits for the worker and all that it
+    /// starts together. By default workers are in this process's.
+    ///
+    /// When a worker ends, in whatever way, all that it has started ends with it, also what has left its process group, and
+    /// its group is removed. A worker that is killed by the kernel's OOM killer, which is what
+    /// [`memory_max`](Cgroup::memory_max) amounts to, fails its task with a
+    /// [`TaskError::WorkerDied`](crate::TaskError::WorkerDied) that says so. Its group is entered after it was started and
+    /// before it runs anything of this library: what `main` starts before [`init`](crate::init) stays outside.
+    ///
+    /// ```no_run
+    /// use pool_core::{Cgroup, ProcessPoolExecutor};
+    ///
+    /// let cgroup = Cgroup::at("/sys/fs/cgroup/pool.slice").memory_max(512 << 20).pids_max(64);
+    /// let pool = ProcessPoolExecutor::builder().cgroup(cgroup).build()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// Where no such group can be made, [`build`](Self::build) says so, with the path: see [`Cgroup::own`] and
+    /// [`Cgroup::at`].
+    pub fn cgroup(mut self, cgroup: Cgroup) -> Self {
+        self.cgroup = Some(cgroup);
+        self
+    }
+}
+
+/// Makes the place where workers have their groups.
+pub(super) fn open_cgroup(cgroup: &Cgroup) -> Result<Arc<Groups>, PoolError> {
+    if cgroup.memory_max == Some(0) {
+        return Err(PoolError::Option { name: "the memory_max of cgroup", allowed: "more than 0" });
+    }
+    if cgroup.pids_max == Some(0) {
+        return Err(PoolError::Option { name: "the pids_max of cgroup", allowed: "at least 1" });
+    }
+    cgroup.open().map_err(PoolError::Cgroup)
+}
+
+/// The limits that only processes can have.
+pub(super) fn refuse_for_threads(staffing: &Staffing, cgroup: Option<&Cgroup>) -> Result<(), PoolError> {
+    let refused = |name| Err(PoolError::Option { name, allowed: "left out where workers are threads" });
+    match (staffing.memory_limit, cgroup) {
+        (Some(_), _) => refused("memory_limit"),
+        (None, Some(_)) => refused("cgroup"),
+        (None, None) => Ok(()),
     }
 }

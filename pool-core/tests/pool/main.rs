@@ -13,6 +13,7 @@ mod watchdog;
 
 mod awaited;
 mod bad_input;
+mod cgroups;
 mod chaos;
 mod deadlock;
 mod descriptors;
