@@ -59,7 +59,7 @@ impl<B: Backend + ?Sized> Backend for Arc<B> {
 /// What a backend declares about itself; conformance prints the rest as not applicable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Abilities {
-    /// Workers are processes: they can be signalled, have exit causes, and their death harms nobody.
+    /// Workers are processes: they can be signalled, measured and limited, have exit causes, and their death harms nobody.
     pub processes: bool,
     /// Frames may be recalled after they were posted, until they are claimed.
     pub recall: bool,

@@ -6,6 +6,8 @@
 use std::fs;
 use std::num::NonZeroU64;
 
+use rustix::process::{Resource, getrlimit};
+
 use crate::exit::ExitCause;
 use crate::groups::WorkerGroup;
 use crate::oom::Kills;
@@ -33,7 +35,7 @@ pub(crate) struct Watch {
 impl Watch {
     /// To be called before a child is started that will have this limit, and this control group.
     pub(crate) fn begin(limit: Option<NonZeroU64>, group: Option<&WorkerGroup>) -> Self {
-        let group_limit = group.and_then(WorkerGroup::memory_max);
+        let (limit, group_limit) = (allowed(limit), group.and_then(WorkerGroup::memory_max));
         Self { inherited: 0, limit, group_limit, kills: Kills::now(group.map(WorkerGroup::folder)) }
     }
 
@@ -54,6 +56,15 @@ impl Watch {
         };
         let peak = counted_peak.filter(|peak| is_own(*peak, self.inherited));
         Postmortem { peak, memory_limit: self.limit.map(NonZeroU64::get), group_limit: self.group_limit, killer }
+    }
+}
+
+/// What a child is really allowed that is to have this limit: no more than this process can give, and what it has else.
+fn allowed(limit: Option<NonZeroU64>) -> Option<NonZeroU64> {
+    let own = getrlimit(Resource::Data);
+    match limit {
+        Some(limit) => Some(own.maximum.and_then(NonZeroU64::new).map_or(limit, |maximum| maximum.min(limit))),
+        None => own.current.and_then(NonZeroU64::new),
     }
 }
 
@@ -97,7 +108,8 @@ mod tests {
     fn only_a_kill_has_a_killer() {
         let watch = Watch::begin(None, None).started();
         let end = |cause, by_us| watch.end(cause, by_us, None);
-        assert_eq!(end(ExitCause::Signal(libc::SIGABRT), false), Postmortem::default());
+        assert_eq!(end(ExitCause::Signal(libc::SIGABRT), false).killer, None);
+        assert_eq!(end(ExitCause::Signal(libc::SIGABRT), false).peak, None);
         assert_eq!(end(ExitCause::Signal(libc::SIGKILL), true).killer, Some(Killer::Pool));
         assert!(end(ExitCause::Signal(libc::SIGKILL), false).killer.is_some_and(|killer| killer != Killer::Pool));
     }

@@ -213,9 +213,10 @@ impl Account {
 }
 
 /// Tells of a worker's end: a loss to whoever listens for news, the others to whoever looks closely.
-pub(super) fn log_end(pid: u32, cause: ExitCause, blamed: Option<&str>) {
+pub(super) fn log_end(pid: u32, cause: ExitCause, postmortem: Postmortem, blamed: Option<&str>) {
+    let hint = postmortem.hint(cause);
     match blamed {
-        Some(task) => log::info!("worker {pid} ended while it ran task {task}: {cause}"),
-        None => log::debug!("worker {pid} ended: {cause}"),
+        Some(task) => log::info!("worker {pid} ended while it ran task {task}: {cause}{hint}"),
+        None => log::debug!("worker {pid} ended: {cause}{hint}"),
     }
 }

@@ -241,7 +241,7 @@ impl Manager {
                 LinkEvent::Ended { link, pid, cause, corrupt, postmortem, lost } => {
                     let blamed = lost.iter().find(|lost| lost.blamed.is_some());
                     let blamed = blamed.map(|lost| Work::of(&lost.owner).task());
-                    ending::log_end(pid, cause, blamed);
+                    ending::log_end(pid, cause, postmortem, blamed);
                     let lied = self.liars.remove(&link).then_some(GREETED_AGAIN);
                     let blame = self.blame(link, pid, cause, corrupt.or(lied)).with_postmortem(postmortem);
                     self.mourn(lost, |owner, item| blame.error(owner, item));

@@ -1,6 +1,8 @@
 //! Tests that need a process for themselves: each runs before `main` in a child, whose only other thread is its
 //! watcher.
 
+use std::num::NonZeroU64;
+
 use rustix::process::{Resource, Rlimit, WaitId, WaitIdOptions, getrlimit, setrlimit};
 
 use super::*;
@@ -34,6 +36,7 @@ isolated![
     d005_a_forked_host_touches_none_of_its_parents_children,
     d005_a_fork_of_the_host_has_no_writable_memory_of_ours_and_its_drops_unmap_nothing,
     d012_hostile_messages_leak_no_descriptor,
+    limit_that_a_host_has_is_told_as_its_childrens,
 ];
 
 fn run_isolated(name: &str) {
@@ -96,6 +99,20 @@ mod bodies {
                 assert_eq!(facts(&one.control)["fds"], alone);
             }
         });
+    }
+
+    pub(super) fn limit_that_a_host_has_is_told_as_its_childrens() {
+        const MIB: u64 = 1 << 20;
+        let told = |memory_limit: Option<u64>| {
+            let command = WorkerCommand { memory_limit: memory_limit.and_then(NonZeroU64::new), ..Default::default() };
+            let mut launched = start_by(&command, Role::Worker, &format!("fill {}", 2048 * MIB), Style::WORKER);
+            assert_eq!(end_of(&mut launched.child), ExitCause::Signal(libc::SIGABRT));
+            launched.child.postmortem().memory_limit
+        };
+        setrlimit(Resource::Data, Rlimit { current: Some(512 * MIB), maximum: Some(1024 * MIB) }).unwrap();
+        assert_eq!(told(None), Some(512 * MIB));
+        assert_eq!(told(Some(256 * MIB)), Some(256 * MIB));
+        assert_eq!(told(Some(4096 * MIB)), Some(1024 * MIB));
     }
 
     pub(super) fn b005_a_dropped_child_leaves_no_zombie() {
