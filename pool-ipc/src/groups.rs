@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::fs::Access;
 use rustix::io::Errno;
 use rustix::process::{Pid, test_kill_process};
 
@@ -59,6 +60,7 @@ impl Cgroup {
         };
         if !self.imitated {
             check_file_system(&folder)?;
+            check_way(&folder)?;
         }
         remove_stale(&folder);
         let (options, home) = (self.clone(), std::process::id());
@@ -220,6 +222,19 @@ fn check_file_system(folder: &Path) -> Result<(), CgroupError> {
         Ok(_) => Err(doing(io::Error::other("it is no control group of version 2"))),
         Err(errno) => Err(doing(errno.into())),
     }
+}
+
+/// Who moves a process needs the right to write to the group that both groups are in.
+fn check_way(folder: &Path) -> Result<(), CgroupError> {
+    let Some(above) = own_folder().and_then(|own| common_ancestor(&own, folder)) else { return Ok(()) };
+    let processes = above.join(PROCESSES);
+    let allowed = rustix::fs::access(&processes, Access::WRITE_OK).map_err(io::Error::from);
+    allowed.map_err(failed("moving workers to another control group", &processes))
+}
+
+/// The innermost folder that holds both, or is one of them.
+fn common_ancestor(one: &Path, other: &Path) -> Option<PathBuf> {
+    one.ancestors().find(|ancestor| other.starts_with(ancestor)).map(Path::to_path_buf)
 }
 
 /// Removes the groups of programs that are no more. Nobody is in them, or this does nothing.

@@ -13,6 +13,7 @@ use crate::postmortem::Killer;
 pub(crate) struct Kills {
     /// The file that tells of the process's control group, and what it told.
     in_group: Option<(PathBuf, u64)>,
+    /// Where the other is not known, as it takes longer to find out.
     on_machine: Option<u64>,
 }
 
@@ -20,16 +21,15 @@ impl Kills {
     /// The counts now, for a process of this control group; or of the calling process's, which it inherits.
     pub(crate) fn now(group: Option<&Path>) -> Self {
         let events = group.map(Path::to_path_buf).or_else(own_folder).map(|group| group.join("memory.events"));
-        Self {
-            in_group: events.and_then(|path| read_count(&path).map(|count| (path, count))),
-            on_machine: on_machine(),
-        }
+        let in_group = events.and_then(|path| read_count(&path).map(|count| (path, count)));
+        let on_machine = if in_group.is_none() { on_machine() } else { None };
+        Self { in_group, on_machine }
     }
 
     /// Who may have killed a process that was started when these were the counts, and that the pool did not kill.
     pub(crate) fn killer_since(&self) -> Killer {
         let in_group = self.in_group.as_ref().and_then(|(path, then)| read_count(path).map(|now| (*then, now)));
-        judge(in_group, self.on_machine.zip(on_machine()))
+        judge(in_group, self.on_machine.and_then(|then| Some((then, on_machine()?))))
     }
 }
 

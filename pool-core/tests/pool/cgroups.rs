@@ -157,6 +157,20 @@ fn real(change: impl FnOnce(Cgroup) -> Cgroup) -> Option<Cgroup> {
     }
 }
 
+/// The control group that the calling process is in, as the system names it.
+fn own_group() -> String {
+    let groups = fs::read_to_string("/proc/self/cgroup").unwrap();
+    groups.lines().find_map(|line| line.strip_prefix("0::")).unwrap().to_owned()
+}
+
+/// Where such a group is to be found, if it is there.
+fn folder_of(group: &str) -> PathBuf {
+    let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
+    let mount = mounts.lines().find(|line| line.contains(" - cgroup2 ")).unwrap();
+    let words: Vec<&str> = mount.split(' ').collect();
+    PathBuf::from(format!("{}{}", words[4], group.strip_prefix(words[3].trim_end_matches('/')).unwrap()))
+}
+
 /// Starts a process in a session of its own, and says which.
 #[expect(clippy::disallowed_methods, reason = "what a task starts is what this is about")]
 fn leave_a_stray() -> u32 {
@@ -168,11 +182,15 @@ fn leave_a_stray() -> u32 {
 fn what_left_its_process_group_ends_with_its_worker_in_a_real_control_group(builder: Builder) {
     let Some(cgroup) = real(|cgroup| cgroup) else { return };
     let pool = pool(builder.cgroup(cgroup), 1);
+    let group = pool.submit(own_group, ()).unwrap().result().unwrap();
+    assert!(group.contains(&format!("pool-core-{}-", std::process::id())), "{group}");
     let stray = pool.submit(leave_a_stray, ()).unwrap().result().unwrap();
     let pid = Pid::from_raw(stray.try_into().unwrap());
     until("the stray to have left", || when(getpgid(pid).ok() == pid, stray));
     drop(pool);
     until("the stray to be dead", || when(!is_alive(stray), stray));
+    let folder = folder_of(&group);
+    until("the group to be gone", || when(!folder.exists(), folder.display()));
 }
 
 /// Takes memory, bit by bit, until somebody minds.

@@ -106,3 +106,15 @@ fn place_where_no_group_can_be_made_is_named() {
         format!("finding a control group ({}): it is no control group of version 2", place.0.display())
     );
 }
+
+#[test]
+fn way_between_two_groups_leads_through_the_one_that_both_are_in() {
+    for (own, other, above) in [
+        ("/cg/user/a", "/cg/user/pool", "/cg/user"),
+        ("/cg/user", "/cg/user/pool", "/cg/user"),
+        ("/cg/user/a", "/cg/user", "/cg/user"),
+        ("/cg/ab", "/cg/a", "/cg"),
+    ] {
+        assert_eq!(common_ancestor(Path::new(own), Path::new(other)), Some(PathBuf::from(above)));
+    }
+}
