@@ -155,8 +155,8 @@ impl Child {
         }
     }
 
-    /// Kills what is left of the group that it leads, and of its control group. To be called before [`reap`](Self::reap): kernels before 6.9 can
-    /// only name a group by a number, and that is the group's own as long as its leader is not reaped.
+    /// Kills what is left of the group that it leads, and of its control group. To be called before [`reap`](Self::reap):
+    /// kernels before 6.9 can only name a group by a number, and that is the group's own as long as its leader is not reaped.
     pub(crate) fn end_group(&self) {
         if self.group == Group::Own && !self.is_foreign() {
             self.kill_group();

@@ -65,10 +65,12 @@ impl Builder {
     /// starts together. By default workers are in this process's.
     ///
     /// When a worker ends, in whatever way, all that it has started ends with it, also what has left its process group, and
-    /// its group is removed; kernels before 5.14 cannot end a group, and keep to the limits alone. A worker that is killed by the kernel's OOM killer, which is what
-    /// [`memory_max`](Cgroup::memory_max) amounts to, fails its task with a
-    /// [`TaskError::WorkerDied`](crate::TaskError::WorkerDied) that says so. Its group is entered after it was started and
-    /// before it runs anything of this library: what `main` starts before [`init`](crate::init) stays outside.
+    /// its group is removed. Kernels before 5.14 cannot end a group, and keep to the limits alone. A worker that is killed
+    /// by the kernel's OOM killer, which is what [`memory_max`](Cgroup::memory_max) amounts to, fails its task with a
+    /// [`TaskError::WorkerDied`](crate::TaskError::WorkerDied) that says so.
+    ///
+    /// The group is entered after the worker was started and before it runs anything of this library: what `main` starts
+    /// before [`init`](crate::init) stays outside.
     ///
     /// ```no_run
     /// use pool_core::{Cgroup, ProcessPoolExecutor};
