@@ -214,7 +214,12 @@ impl Shared {
         let place = Self::place_of(error);
         let mut state = self.state.lock();
         let TakenBack::Yes(recalled) = Self::take_back(&state.place) else { return (Vec::new(), None) };
-        let settled = self.settle(&mut state, place, Err(error.clone()));
+        let error = match &self.retry {
+            None => error.clone(),
+            // It may be between two attempts.
+            Some(retry) => retry.last_error(self.task, 0, error.clone()),
+        };
+        let settled = self.settle(&mut state, place, Err(error));
         drop(state);
         let link = recalled.map(|(link, _frame)| link);
         (self.announce(settled), link)

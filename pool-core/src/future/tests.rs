@@ -360,3 +360,19 @@ fn a_pending_future_is_small() {
     let bytes = size_of::<Shared>() + 2 * size_of::<usize>();
     assert!(bytes <= 192, "{bytes} bytes");
 }
+
+#[test]
+fn what_ends_between_two_attempts_has_the_cause_of_the_first() {
+    let (_desk, weak) = desk();
+    let retry = Retry::new(RetryPolicy::new(3).on_panic(true), Body::shared(vec![1]), None);
+    let shared = Shared::with_retry("work", weak, Some(retry));
+    let future: Future<u32> = Future::of(Arc::clone(&shared));
+    let panicked = TaskError::Panicked(Arc::new(crate::error::Panic::new("work", "no")));
+    let judged = shared.retry().map(|retry| retry.judge("work", 0, Err(panicked)));
+    assert!(matches!(judged, Some(Judged::Again { .. })));
+    let (kind, limit) = (crate::error::TimeLimit::Deadline, Duration::from_secs(1));
+    let late = TaskError::TimedOut(Arc::new(crate::error::TimedOut::new("work", kind, limit, None)));
+    run_all(shared.withdraw(&late).0);
+    let Err(TaskError::Exhausted(exhausted)) = future.result() else { panic!("{future:?}") };
+    assert!(matches!(*exhausted.causes, [TaskError::Panicked(_), TaskError::TimedOut(_)]), "{exhausted}");
+}

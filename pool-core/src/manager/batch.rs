@@ -95,6 +95,14 @@ impl Batch {
         self.retry.as_deref()
     }
 
+    /// The error of an item that does not begin any more, and may have failed before.
+    fn last_error(&self, item: u32, error: &TaskError) -> TaskError {
+        match &self.retry {
+            None => error.clone(),
+            Some(retry) => retry.last_error(self.task, item, error.clone()),
+        }
+    }
+
     /// Posts a frame unless the batch is cancelled; then its items are resolved as such.
     pub(crate) fn post_with(
         &self,
@@ -104,7 +112,7 @@ impl Batch {
         let mut state = self.state.lock();
         if let Some(error) = state.ended.clone() {
             drop(state);
-            window.for_each(|item| self.complete(item, Err(error.clone())));
+            window.for_each(|item| self.complete(item, Err(self.last_error(item, &error))));
             return Posting::Cancelled;
         }
         match post() {
@@ -203,7 +211,7 @@ impl Batch {
         for (item, outcome) in (0u32..).zip(outcomes) {
             let begun = away.iter().any(|away| away.window.contains(&item));
             if matches!(outcome, Item::Pending) && !begun {
-                *outcome = Item::Resolved(Err(error.clone()));
+                *outcome = Item::Resolved(Err(self.last_error(item, error)));
                 *pending -= 1;
             }
         }
@@ -225,5 +233,29 @@ fn subtract(all: &mut Vec<Away>, window: &Range<u32>) {
     }
     if !rest.is_empty() {
         all.push(Away { link, ticket, window: rest });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use pool_ipc::Body;
+
+    use super::*;
+    use crate::error::{Panic, TimeLimit, TimedOut};
+    use crate::future::RetryPolicy;
+    use crate::manager::Pool;
+
+    #[test]
+    fn an_item_that_is_withdrawn_between_two_attempts_has_the_cause_of_the_first() {
+        let retry = Retry::new(RetryPolicy::new(3).on_panic(true), Body::shared(vec![1]), None);
+        let batch = Batch::new("work", Weak::<Pool>::new(), Some(retry), 2);
+        let panicked = TaskError::Panicked(Arc::new(Panic::new("work", "no")));
+        let _again = batch.retry().map(|retry| retry.judge("work", 1, Err(panicked)));
+        let late = TimedOut::new("work", TimeLimit::Deadline, Duration::from_secs(1), None);
+        assert!(batch.withdraw(&TaskError::TimedOut(Arc::new(late))).is_empty());
+        assert!(matches!(batch.take(0, None), Ok(Err(TaskError::TimedOut(_)))));
+        assert!(matches!(batch.take(1, None), Ok(Err(TaskError::Exhausted(_)))));
     }
 }

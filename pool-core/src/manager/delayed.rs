@@ -53,7 +53,10 @@ impl Manager {
     /// Brings an outcome to its future, or has the item run again.
     pub(super) fn conclude(&mut self, owner: Owner, item: u32, outcome: Result<Encoded, TaskError>, now: Instant) {
         let work = Work::of(&owner);
-        let judged = if self.takes_retries() { work.judge(item, outcome) } else { Judged::Final(outcome) };
+        let judged = match self.takes_retries() {
+            true => work.judge(item, outcome),
+            false => Judged::Final(outcome.map_err(|error| work.last_error(item, error))),
+        };
         match judged {
             Judged::Final(outcome) => {
                 self.count(&work, item, &outcome);

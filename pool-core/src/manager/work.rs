@@ -9,7 +9,7 @@ use std::sync::Arc;
 use pool_ipc::{Frame, Link, LinkId, Owner, Refused};
 
 use crate::error::TaskError;
-use crate::future::{Callback, Encoded, Judged, Posting, Shared};
+use crate::future::{Callback, Encoded, Judged, Posting, Retry, Shared};
 use crate::manager::batch::Batch;
 
 /// Whose frame it is.
@@ -89,13 +89,24 @@ impl Work {
 
     /// What is to become of the outcome of an execution.
     pub(crate) fn judge(&self, item: u32, outcome: Result<Encoded, TaskError>) -> Judged {
-        let retry = match self {
-            Self::Single(shared) => shared.retry(),
-            Self::Batch(batch) => batch.retry(),
-        };
-        match retry {
+        match self.retry() {
             None => Judged::Final(outcome),
             Some(retry) => retry.judge(self.task(), item, outcome),
+        }
+    }
+
+    /// The error of an execution that is the last, whatever there is to say of it.
+    pub(crate) fn last_error(&self, item: u32, error: TaskError) -> TaskError {
+        match self.retry() {
+            None => error,
+            Some(retry) => retry.last_error(self.task(), item, error),
+        }
+    }
+
+    fn retry(&self) -> Option<&Retry> {
+        match self {
+            Self::Single(shared) => shared.retry(),
+            Self::Batch(batch) => batch.retry(),
         }
     }
 

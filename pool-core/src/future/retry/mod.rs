@@ -206,6 +206,19 @@ impl Retry {
     }
 }
 
+impl Retry {
+    /// The last error of an item that is not judged: it is not run again, whatever its policy says. An error that is the
+    /// task's own has the causes of the attempts before with it; one that is the pool's (a shutdown, a cancellation) stays.
+    pub(crate) fn last_error(&self, task: &str, item: u32, error: TaskError) -> TaskError {
+        match error {
+            TaskError::WorkerDied(_) | TaskError::TimedOut(_) | TaskError::Killed(_) | TaskError::Panicked(_) => {
+                exhausted(task, self.failed.lock().remove(&item).unwrap_or_default(), error)
+            }
+            _ => error,
+        }
+    }
+}
+
 fn is_death(cause: &TaskError) -> bool {
     matches!(cause, TaskError::WorkerDied(_))
 }

@@ -110,3 +110,18 @@ fn a_predicate_that_panics_has_said_no() {
     let retry = retry(RetryPolicy::new(2).on_value(|_: &u32| panic!("a predicate")));
     assert!(finally(retry.judge("work", 0, value(1))).is_ok());
 }
+
+#[test]
+fn an_error_that_is_not_judged_has_the_causes_before_it_if_it_is_the_tasks_own() {
+    let retry = retry(RetryPolicy::new(9));
+    again(retry.judge("work", 0, died()));
+    let not_begun = late(TimeLimit::Deadline).map_or_else(|error| error, |_| panic!("it is an error"));
+    assert!(matches!(retry.last_error("work", 1, not_begun.clone()), TaskError::TimedOut(_)), "another item");
+    assert!(matches!(retry.last_error("work", 0, TaskError::Cancelled), TaskError::Cancelled));
+    let error = retry.last_error("work", 0, not_begun);
+    assert_eq!(
+        error.to_string(),
+        "task work failed in attempt 2: task work had not begun by the deadline of 1s from its submit\n  \
+         attempt 1: worker 7 died while it ran task work: signal 9 (SIGKILL)"
+    );
+}
