@@ -25,6 +25,7 @@ use crate::exit::ExitCause;
 use crate::frame::{Frame, Lost, Outcome};
 use crate::groups::Groups;
 use crate::postmortem::Postmortem;
+use crate::stderr::WorkerStderr;
 use crate::terms::{Assignment, Running, Untold};
 
 /// A way to run work elsewhere. A value: `Arc<dyn Backend>` goes to the pool's builder.
@@ -89,6 +90,10 @@ pub trait Hub: fmt::Debug + Send + Sync {
 
     /// Ends a wait that is under way, or else the next one. Many calls may count as one.
     fn wake(&self);
+
+    /// Waits until what workers that have ended wrote is where it belongs, for a moment at most. Nothing by default: for
+    /// hubs that keep [stderr](StartOrder::stderr).
+    fn flush(&self) {}
 }
 
 /// The parent's end of a worker.
@@ -214,6 +219,9 @@ pub enum LinkEvent {
         postmortem: Postmortem,
         /// What became of every frame that it still held, oldest first.
         lost: Vec<Lost>,
+        /// The last lines that it wrote to stderr, harmless to print, if that is [kept](WorkerStderr::Kept) and there
+        /// are any.
+        stderr: Option<String>,
     },
 }
 
@@ -243,6 +251,8 @@ pub struct StartOrder {
     pub thread_main: fn(Box<dyn FarEnd>),
     /// What the worker is called, `SpawnProcess-1`: the name of its thread where it is one.
     pub name: String,
+    /// What becomes of what it writes to stderr. A worker that is a thread writes to this program's.
+    pub stderr: WorkerStderr,
 }
 
 impl fmt::Debug for StartOrder {

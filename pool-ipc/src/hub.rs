@@ -20,6 +20,7 @@ use rustix::io::Errno;
 use crate::backend::{Link, LinkEvent, LinkId};
 use crate::job_control;
 use crate::look::{Looks, Next};
+use crate::stderr::{Ear, Repeater, WorkerStderr};
 
 /// How many events one wait takes from the kernel.
 const EVENTS_A_WAIT: usize = 64;
@@ -57,6 +58,8 @@ pub(crate) struct ProcessHub {
     links: Mutex<HashMap<LinkId, Arc<dyn ProcessLink>>>,
     /// Held by the one thread that waits.
     turn: Mutex<Looks>,
+    /// There from the first worker on whose stderr is kept.
+    repeater: Mutex<Option<Repeater>>,
 }
 
 impl fmt::Debug for ProcessHub {
@@ -71,8 +74,8 @@ impl ProcessHub {
         let epoll = epoll::create(CreateFlags::CLOEXEC)?;
         let wake = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
         epoll::add(&epoll, &wake, EventData::new_u64(WAKE), EventFlags::IN | EventFlags::ET)?;
-        let (links, turn) = (Mutex::default(), Mutex::default());
-        Ok(Self { epoll, wake, links, turn })
+        let (links, turn, repeater) = (Mutex::default(), Mutex::default(), Mutex::default());
+        Ok(Self { epoll, wake, links, turn, repeater })
     }
 
     /// Watches a link from now on. What happened before is not missed: the set looks at the state of each descriptor.
@@ -88,6 +91,24 @@ impl ProcessHub {
             self.links.lock().remove(&id);
         }
         added
+    }
+
+    /// What a new worker's stderr is to be, if not this program's own, and what hears it.
+    pub(crate) fn hear_stderr(&self, id: LinkId, stderr: WorkerStderr) -> io::Result<Option<(Ear, OwnedFd)>> {
+        let WorkerStderr::Kept { lines } = stderr else { return Ok(None) };
+        let mut repeater = self.repeater.lock();
+        let repeater = match &mut *repeater {
+            Some(repeater) => repeater,
+            none => none.insert(Repeater::start()?),
+        };
+        repeater.listen(id, lines).map(Some)
+    }
+
+    /// Waits until what workers wrote, all of which have ended, is passed on; a second at most.
+    pub(crate) fn flush(&self) {
+        if let Some(repeater) = &*self.repeater.lock() {
+            repeater.flush();
+        }
     }
 
     pub(crate) fn wake(&self) {

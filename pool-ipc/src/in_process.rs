@@ -226,7 +226,7 @@ impl HeapLink {
             let _ = thread.join();
         }
         let (link, pid, postmortem) = (self.parent.id(), self.pid(), Postmortem::default());
-        events.push(LinkEvent::Ended { link, pid, cause, corrupt, postmortem, lost });
+        events.push(LinkEvent::Ended { link, pid, cause, corrupt, postmortem, lost, stderr: None });
     }
 
     fn give_up(&self) {

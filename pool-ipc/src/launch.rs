@@ -1,11 +1,11 @@
 //! Starts child processes. The only place that does.
 //!
 //! What holds: a child is the same program again, or the one that a [`WorkerCommand`] names; it inherits one descriptor
-//! of ours, its control channel, as stdin, and learns the rest from one environment variable and the first message. A
-//! child that comes to itself waits for that message, and it gets it only once we can see its end: so its exit cause is
-//! known, also where the host ignores SIGCHLD. An error leaves nothing behind. What never happens here: `pre_exec` (std
-//! then forks, which takes 20 ms in a process of 1 GiB, where posix_spawn takes half a millisecond in any), a named
-//! object, or a wait for the child.
+//! of ours, its control channel, as stdin (two, where a pipe is to be its stderr), and learns the rest from one environment
+//! variable and the first message. A child that comes to itself waits for that message, and it gets it only once we can see
+//! its end: so its exit cause is known, also where the host ignores SIGCHLD. An error leaves nothing behind. What never
+//! happens here: `pre_exec` (std then forks, which takes 20 ms in a process of 1 GiB, where posix_spawn takes half a
+//! millisecond in any), a named object, or a wait for the child.
 
 use std::ffi::OsString;
 use std::io;
@@ -60,6 +60,20 @@ pub(crate) struct Launched {
 /// The program does not exist or may not run, a limit on processes, descriptors or memory was hit, or children are
 /// nested too deep. No process, descriptor or zombie is left behind.
 pub(crate) fn launch(role: Role, boot: &[u8], command: &WorkerCommand, style: Style) -> Result<Launched, StartError> {
+    launch_hearing(role, boot, command, style, None)
+}
+
+/// The same, of a child whose stderr is this, if it is not ours.
+///
+/// # Errors
+/// As there.
+pub(crate) fn launch_hearing(
+    role: Role,
+    boot: &[u8],
+    command: &WorkerCommand,
+    style: Style,
+    stderr: Option<OwnedFd>,
+) -> Result<Launched, StartError> {
     let passport = Passport {
         role,
         takeover: arrival::takeover_of_children(),
@@ -70,7 +84,7 @@ pub(crate) fn launch(role: Role, boot: &[u8], command: &WorkerCommand, style: St
     };
     let (control, childs_end) = Control::pair().map_err(|source| failed("making a control channel", None, source))?;
     let memory = memfd::freeze(boot).map_err(|source| failed("writing a worker's first message", None, source))?;
-    let child = spawn(command, passport, style.group, childs_end)?;
+    let child = spawn(command, passport, style.group, childs_end, stderr)?;
     send_boot(&control, boot.len(), memory.as_fd())
         .map_err(|source| failed("sending a worker its first message", None, source))?;
     Ok(Launched { child, control })
@@ -93,13 +107,22 @@ fn send_boot(control: &Control, size: usize, memory: BorrowedFd<'_>) -> io::Resu
     }
 }
 
-/// Starts the process. Both copies of the child's end are closed here when this returns, so that its own is the last.
-fn spawn(command: &WorkerCommand, passport: Passport, group: Group, stdin: Control) -> Result<Child, StartError> {
+/// Starts the process. Our copies of the child's ends are closed here when this returns, so that its own are the last.
+fn spawn(
+    command: &WorkerCommand,
+    passport: Passport,
+    group: Group,
+    stdin: Control,
+    stderr: Option<OwnedFd>,
+) -> Result<Child, StartError> {
     let program = command.program.clone().unwrap_or_else(|| PathBuf::from(THIS_PROGRAM));
     let no_cgroup = |error| failed("giving a worker a control group", None, io::Error::other(error));
     let cgroup = command.cgroup.as_ref().map(Groups::make).transpose().map_err(no_cgroup)?;
     let mut prepared = prepare(command, &program);
     prepared.env(VARIABLE, passport.write()).stdin(Stdio::from(OwnedFd::from(stdin)));
+    if let Some(stderr) = stderr {
+        prepared.stderr(Stdio::from(stderr));
+    }
     if group == Group::Own {
         prepared.process_group(0);
     }

@@ -17,6 +17,7 @@ mod clock;
 mod frame;
 mod terms;
 mod look;
+mod stderr;
 mod slot;
 mod in_process;
 mod process;
@@ -101,6 +102,7 @@ pub use readiness::wait_readable;
 #[cfg(all(target_os = "linux", not(pool_portable)))]
 pub use shared_memory::SharedMemory;
 pub use soft_stop::{forget_soft_stop, heed_soft_stop};
+pub use stderr::WorkerStderr;
 pub use terms::{Assignment, Running, Terms};
 #[cfg(not(all(target_os = "linux", not(pool_portable))))]
 pub use unsupported::{

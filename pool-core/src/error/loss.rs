@@ -7,9 +7,10 @@ use std::time::Duration;
 use pool_ipc::ExitCause;
 
 use crate::error::StartFailure;
+use crate::error::last_lines::{write_last_lines, write_last_lines_of};
 
 /// The end of a worker that no task is blamed for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Loss {
     /// The process.
@@ -18,6 +19,8 @@ pub struct Loss {
     pub cause: ExitCause,
     /// In which part of its life.
     pub time: LossTime,
+    /// The last lines that it wrote to stderr, where the pool [keeps](crate::WorkerStderr::Kept) them.
+    pub stderr: Option<String>,
 }
 
 /// When a worker was lost.
@@ -44,20 +47,21 @@ impl fmt::Display for LossTime {
 
 impl fmt::Display for Loss {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "worker {} ended {}: {}", self.pid, self.time, self.cause)
+        write!(f, "worker {} ended {}: {}", self.pid, self.time, self.cause)?;
+        write_last_lines(f, self.stderr.as_deref())
     }
 }
 
 impl Loss {
     /// The same, of a worker that did not come up.
     pub(crate) fn into_failure(self, limit: Duration, memory_limit: Option<NonZeroU64>) -> StartFailure {
-        let Self { pid, cause, time } = self;
+        let Self { pid, cause, time, stderr } = self;
         match (time, memory_limit) {
-            (LossTime::TooLate, _) => StartFailure::NoHello { pid, limit },
+            (LossTime::TooLate, _) => StartFailure::NoHello { pid, limit, stderr },
             (LossTime::Starting | LossTime::Idle, Some(memory_limit)) if !is_kill(cause) => {
-                StartFailure::EndedUnderLimit { pid, cause, memory_limit: memory_limit.get() }
+                StartFailure::EndedUnderLimit { pid, cause, memory_limit: memory_limit.get(), stderr }
             }
-            (LossTime::Starting | LossTime::Idle, _) => StartFailure::EndedEarly { pid, cause },
+            (LossTime::Starting | LossTime::Idle, _) => StartFailure::EndedEarly { pid, cause, stderr },
         }
     }
 }
@@ -82,7 +86,7 @@ pub(super) fn write_losses(f: &mut fmt::Formatter<'_>, losses: &[Loss], within: 
         let comma = if index == 0 { "" } else { ", " };
         write!(f, "{comma}{count} {} ({})", kind.time, kind.cause)?;
     }
-    Ok(())
+    losses.last().map_or(Ok(()), |last| write_last_lines_of(f, last.pid, last.stderr.as_deref()))
 }
 
 #[cfg(test)]
@@ -92,21 +96,26 @@ mod tests {
 
     #[test]
     fn losses_of_one_kind_are_told_together() {
-        let loss = |pid, code, time| Loss { pid, cause: ExitCause::Code(code), time };
-        let losses = [loss(1, 1, LossTime::Starting), loss(2, 3, LossTime::Idle), loss(3, 1, LossTime::Starting)];
-        let broken = Broken::Restarts { losses: losses.into(), within: Duration::from_secs(10) };
+        let loss = |pid, code, time| Loss { pid, cause: ExitCause::Code(code), time, stderr: None };
+        let mut losses = [loss(1, 1, LossTime::Starting), loss(2, 3, LossTime::Idle), loss(3, 1, LossTime::Starting)];
+        let broken = Broken::Restarts { losses: losses.clone().into(), within: Duration::from_secs(10) };
         assert_eq!(
             broken.to_string(),
             "the pool is broken: 3 workers were lost within 10s without one finished task between: \
              2 before it said hello (exit code 1), 1 while it ran nothing (exit code 3)"
         );
         assert_eq!(losses[1].to_string(), "worker 2 ended while it ran nothing: exit code 3");
+        losses[2].stderr = Some("no config\ngiving up".to_owned());
+        let broken = Broken::Restarts { losses: losses.into(), within: Duration::from_secs(10) };
+        let said = "(exit code 3)\n  the last lines of worker 3 on stderr:\n    no config\n    giving up";
+        assert!(broken.to_string().ends_with(said), "{broken}");
     }
 
     #[test]
     fn worker_that_does_not_come_up_under_a_limit_may_have_had_too_little() {
         let limit = NonZeroU64::new(1 << 20);
-        let said = |cause, time| Loss { pid: 7, cause, time }.into_failure(Duration::ZERO, limit).to_string();
+        let said =
+            |cause, time| Loss { pid: 7, cause, time, stderr: None }.into_failure(Duration::ZERO, limit).to_string();
         let starting = |cause| said(cause, LossTime::Starting);
         assert_eq!(
             starting(ExitCause::Signal(6)),

@@ -4,6 +4,7 @@
 //! about: the task, the worker's pid, the size. It never stands for two things that a caller would treat differently.
 
 mod forced;
+mod last_lines;
 mod loss;
 mod pool;
 mod remote;

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use pool_ipc::{CgroupError, ExitCause, OpenError, Size, StartError};
 
+use crate::error::last_lines::write_last_lines;
 use crate::error::loss::write_losses;
 use crate::error::{CodecError, Loss, NoMemory, RemoteError};
 
@@ -91,6 +92,8 @@ pub enum StartFailure {
         pid: u32,
         /// How it ended.
         cause: ExitCause,
+        /// The last lines that it wrote to stderr, where the pool [keeps](crate::WorkerStderr::Kept) them.
+        stderr: Option<String>,
     },
     /// The same, with a limit of its memory that may have been too small for it to come up.
     EndedUnderLimit {
@@ -100,6 +103,8 @@ pub enum StartFailure {
         cause: ExitCause,
         /// The [limit](crate::Builder::memory_limit), in bytes.
         memory_limit: u64,
+        /// The last lines that it wrote to stderr, as above.
+        stderr: Option<String>,
     },
     /// It did not say hello in time.
     NoHello {
@@ -107,6 +112,8 @@ pub enum StartFailure {
         pid: u32,
         /// The time that it had.
         limit: Duration,
+        /// The last lines that it wrote to stderr, as above.
+        stderr: Option<String>,
     },
     /// It is another build, or another program, and does not have the same tasks.
     OtherBuild {
@@ -124,17 +131,17 @@ impl fmt::Display for StartFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::System(error) => error.fmt(f),
-            Self::EndedEarly { pid, cause } => {
+            Self::EndedEarly { pid, cause, stderr } => {
                 write!(f, "process {pid} ended before it said hello ({cause})")?;
-                match cause {
-                    ExitCause::Code(_) => f.write_str(
+                if let ExitCause::Code(_) = cause {
+                    f.write_str(
                         "; does its main call pool_core::init() first, before anything that may exit, \
                          and does an initializer end the process?",
-                    ),
-                    _ => Ok(()),
+                    )?;
                 }
+                write_last_lines(f, stderr.as_deref())
             }
-            Self::EndedUnderLimit { pid, cause, memory_limit } => {
+            Self::EndedUnderLimit { pid, cause, memory_limit, stderr } => {
                 let limit = Size(*memory_limit);
                 write!(
                     f,
@@ -143,11 +150,13 @@ impl fmt::Display for StartFailure {
                 f.write_str(match cause {
                     ExitCause::Code(_) => "for a worker, or does its main not call pool_core::init() first?",
                     _ => "for a worker, or for its initializer?",
-                })
+                })?;
+                write_last_lines(f, stderr.as_deref())
             }
-            Self::NoHello { pid, limit } => {
+            Self::NoHello { pid, limit, stderr } => {
                 write!(f, "process {pid} did not say hello within {limit:?}; ")?;
-                f.write_str("does its main call pool_core::init() first, before anything that may block?")
+                f.write_str("does its main call pool_core::init() first, before anything that may block?")?;
+                write_last_lines(f, stderr.as_deref())
             }
             Self::OtherBuild { pid } => {
                 write!(f, "process {pid} runs another build than this one and cannot be sent its tasks")

@@ -8,6 +8,7 @@ use std::time::Duration;
 use pool_ipc::{Corrupt, ExitCause, Postmortem, RefusedWhy};
 use serde::{Deserialize, Serialize};
 
+use crate::error::last_lines::{indented, write_last_lines};
 use crate::error::{Broken, ForcedShutdown, SubmitError};
 
 /// Why a future has no value.
@@ -163,16 +164,24 @@ pub struct WorkerDied {
     pub corrupt: Option<Corrupt>,
     /// What memory it had, and who may have killed it, as far as that is known.
     pub postmortem: Postmortem,
+    /// The last lines that it wrote to stderr, in whatever task, with control characters escaped. Where the pool
+    /// [keeps](crate::WorkerStderr::Kept) them, and there are any.
+    pub stderr: Option<String>,
 }
 
 impl WorkerDied {
     pub(crate) fn new(task: impl Into<String>, pid: u32, cause: ExitCause, corrupt: Option<Corrupt>) -> Self {
-        Self { task: task.into(), pid, cause, corrupt, postmortem: Postmortem::default() }
+        Self { task: task.into(), pid, cause, corrupt, postmortem: Postmortem::default(), stderr: None }
     }
 
     /// The same, with what is known beyond the cause.
     pub(crate) fn with_postmortem(self, postmortem: Postmortem) -> Self {
         Self { postmortem, ..self }
+    }
+
+    /// The same, with what the worker said last.
+    pub(crate) fn with_stderr(self, stderr: Option<String>) -> Self {
+        Self { stderr, ..self }
     }
 }
 
@@ -180,10 +189,10 @@ impl fmt::Display for WorkerDied {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "worker {} died while it ran task {}: {}", self.pid, self.task, self.cause)?;
         write!(f, "{}", self.postmortem.hint(self.cause))?;
-        match &self.corrupt {
-            Some(corrupt) => write!(f, " (stopped by the pool: {corrupt})"),
-            None => Ok(()),
+        if let Some(corrupt) = &self.corrupt {
+            write!(f, " (stopped by the pool: {corrupt})")?;
         }
+        write_last_lines(f, self.stderr.as_deref())
     }
 }
 
@@ -288,7 +297,7 @@ impl fmt::Display for Exhausted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "task {} failed in attempt {}: {}", self.task, self.causes.len(), self.last())?;
         let earlier = self.causes.iter().take(self.causes.len().saturating_sub(1));
-        (1..).zip(earlier).try_for_each(|(attempt, cause)| write!(f, "\n  attempt {attempt}: {cause}"))
+        (1..).zip(earlier).try_for_each(|(attempt, cause)| write!(f, "\n  attempt {attempt}: {}", indented(cause)))
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use pool_ipc::{Abilities, Backend, Cgroup, HELLO_TIMEOUT, SharedMemory, StartOrder, WorkerCommand};
+use pool_ipc::{Abilities, Backend, Cgroup, HELLO_TIMEOUT, SharedMemory, StartOrder, WorkerCommand, WorkerStderr};
 
 use crate::error::{CodecError, Coded, PoolError};
 use crate::executor::staff::StaffOptions;
@@ -34,6 +34,7 @@ pub struct Builder {
     initializer: Option<Result<Vec<u8>, Arc<CodecError>>>,
     command: WorkerCommand,
     name: Option<String>,
+    stderr: WorkerStderr,
     hello: Duration,
     pub(super) staff: StaffOptions,
     pub(super) cgroup: Option<Cgroup>,
@@ -56,6 +57,7 @@ impl Builder {
             initializer: None,
             command: WorkerCommand::default(),
             name: None,
+            stderr: WorkerStderr::Inherit,
             hello: HELLO_TIMEOUT,
             staff: StaffOptions::default(),
             cgroup: None,
@@ -131,6 +133,36 @@ impl Builder {
         self
     }
 
+    /// What becomes of what workers write to stderr. By default it is this program's own.
+    ///
+    /// With [`WorkerStderr::Kept`] errors about a worker that died say what it said last: a C library that aborts, an
+    /// allocation that failed. See there what workers notice of it. Workers that are threads write to this program's stderr
+    /// whatever is said here, and do not die.
+    ///
+    /// ```
+    /// use pool_core::{ProcessPoolExecutor, TaskError, WorkerStderr};
+    ///
+    /// fn decode(picture: String) -> usize {
+    ///     if picture == "broken.png" {
+    ///         eprintln!("libpicture: bad chunk, giving up"); // as a decoder in C might
+    ///         std::process::abort();
+    ///     }
+    ///     picture.len()
+    /// }
+    ///
+    /// let stderr = WorkerStderr::Kept { lines: 10 };
+    /// let pool = ProcessPoolExecutor::builder().max_workers(1).worker_stderr(stderr).build()?;
+    /// let error = pool.submit(decode, ("broken.png".to_owned(),))?.result().unwrap_err();
+    /// let TaskError::WorkerDied(died) = &error else { panic!("{error}") };
+    /// assert_eq!(died.stderr.as_deref(), Some("libpicture: bad chunk, giving up"));
+    /// assert!(error.to_string().ends_with("\n  its last lines on stderr:\n    libpicture: bad chunk, giving up"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn worker_stderr(mut self, stderr: WorkerStderr) -> Self {
+        self.stderr = stderr;
+        self
+    }
+
     /// Workers are called `NAME_0`, `NAME_1` and so on, instead of `SpawnProcess-1`.
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.name = Some(name.into());
@@ -190,6 +222,9 @@ impl Builder {
             Some(max_workers) => max_workers,
             None => std::thread::available_parallelism().map_or(1, usize::from),
         };
+        if self.stderr == (WorkerStderr::Kept { lines: 0 }) {
+            return Err(PoolError::Option { name: "the lines of worker_stderr", allowed: "at least 1" });
+        }
         let depth = self.check_depth()?;
         let (staffing, max_tasks) = self.staff.check(max_workers)?;
         let Abilities { frames_a_link, processes, .. } = self.backend.abilities();
@@ -200,7 +235,7 @@ impl Builder {
         let command = WorkerCommand { memory_limit: staffing.memory_limit, cgroup, ..self.command };
         let initializer = self.initializer.transpose().map_err(PoolError::Initializer)?;
         let hub = self.backend.open().map_err(PoolError::Backend)?;
-        let recruiter = recruiter(command, self.name, depth, initializer);
+        let recruiter = recruiter(command, self.name, depth, initializer, self.stderr);
         let pool = Arc::new(Pool::new(hub, recruiter, self.limits, Strength { max_workers, max_tasks }));
         let stop_grace = self.stop_grace;
         let limits = Limits { max_workers, frames_a_link, hello: self.hello, stop_grace, processes, staffing };
@@ -225,7 +260,13 @@ impl Builder {
 }
 
 /// Names workers and tells them what they are to know.
-fn recruiter(command: WorkerCommand, prefix: Option<String>, depth: u32, initializer: Option<Vec<u8>>) -> Recruiter {
+fn recruiter(
+    command: WorkerCommand,
+    prefix: Option<String>,
+    depth: u32,
+    initializer: Option<Vec<u8>>,
+    stderr: WorkerStderr,
+) -> Recruiter {
     /// Counts the workers of all pools of this process that have no name of their own.
     static WORKERS: AtomicU64 = AtomicU64::new(1);
     let own = AtomicU64::new(0);
@@ -244,6 +285,6 @@ fn recruiter(command: WorkerCommand, prefix: Option<String>, depth: u32, initial
         };
         let boot =
             boot.encode(task::fingerprint()).expect("a boot message is small, and its initializer was encoded before");
-        StartOrder { boot: boot.into(), command: command.clone(), thread_main: crate::worker::run, name }
+        StartOrder { boot: boot.into(), command: command.clone(), thread_main: crate::worker::run, name, stderr }
     })
 }

@@ -7,7 +7,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use pool_ipc::{Backend, ExitCause, Frame, Hub, LinkEvent, LinkId, SharedMemory, StartOrder, WorkerCommand};
+use pool_ipc::{
+    Backend, ExitCause, Frame, Hub, LinkEvent, LinkId, SharedMemory, StartOrder, WorkerCommand, WorkerStderr,
+};
 
 use crate::task::{self, Arguments, Task};
 use crate::wire::{Boot, Greeting, encode_single, read_reply};
@@ -38,7 +40,8 @@ impl Run {
 fn run_worker(boot: Vec<u8>, command: WorkerCommand, request: Vec<u8>) -> Run {
     let hub: Arc<dyn Hub> = SharedMemory::new().open().unwrap();
     let name = "SpawnProcess-1".to_owned();
-    let order = StartOrder { boot: boot.into(), command, thread_main: worker::run, name };
+    let order =
+        StartOrder { boot: boot.into(), command, thread_main: worker::run, name, stderr: WorkerStderr::Inherit };
     let link = hub.start(LinkId(1), &order).unwrap();
     let deadline = Instant::now() + WATCHDOG;
     let (mut run, mut events) = (Run::default(), Vec::new());

@@ -138,7 +138,7 @@ impl Manager {
         }
         let forced = self.ending.halted.clone().filter(|_| told);
         let postmortem = Postmortem::default();
-        Blame { sentence: self.sentences.remove(&link), forced, pid, cause, corrupt, postmortem }
+        Blame { sentence: self.sentences.remove(&link), forced, pid, cause, corrupt, postmortem, stderr: None }
     }
 
     /// Counts an outcome that is about to be brought.
@@ -158,6 +158,7 @@ pub(super) struct Blame {
     cause: ExitCause,
     corrupt: Option<Corrupt>,
     postmortem: Postmortem,
+    stderr: Option<String>,
 }
 
 impl Blame {
@@ -166,16 +167,22 @@ impl Blame {
         Self { postmortem, ..self }
     }
 
+    /// The same, with what the worker said last.
+    pub(super) fn with_stderr(self, stderr: Option<String>) -> Self {
+        Self { stderr, ..self }
+    }
+
     /// The error of this item.
     pub(super) fn error(&self, owner: &Owner, item: u32) -> TaskError {
-        let Self { sentence, forced, pid, cause, corrupt, postmortem } = self;
+        let Self { sentence, forced, pid, cause, corrupt, postmortem, stderr } = self;
         let task = Work::of(owner).task();
         let sentenced = sentence.as_ref().filter(|sentence| sentence.names(owner, item)).map(|sentence| &sentence.why);
         match sentenced.or(forced.as_ref()) {
             Some(why) => why.error(task, Some((*pid, Some(*cause)))),
             None => {
                 let died = WorkerDied::new(task, *pid, *cause, corrupt.clone());
-                TaskError::WorkerDied(Arc::new(died.with_postmortem(*postmortem)))
+                let died = died.with_postmortem(*postmortem).with_stderr(stderr.clone());
+                TaskError::WorkerDied(Arc::new(died))
             }
         }
     }

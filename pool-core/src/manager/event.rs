@@ -47,8 +47,8 @@ pub(crate) enum Event {
     Condemned(LinkId),
     /// Nothing begins at this link any more. Whether what is to be stopped still runs.
     Cornered { link: LinkId, holds: bool },
-    /// A worker is gone, and this task is `blamed` for that, or none.
-    Ended { link: LinkId, pid: u32, cause: ExitCause, blamed: Option<&'static str> },
+    /// A worker is gone, with these last lines on stderr, and this task is `blamed` for that, or none.
+    Ended { link: LinkId, pid: u32, cause: ExitCause, stderr: Option<String>, blamed: Option<&'static str> },
     /// No further submits; what is queued is still run.
     ShutDown,
     /// All workers are to be ended.

@@ -238,15 +238,16 @@ impl Manager {
                     self.take_back(vec![rest]);
                 }
                 LinkEvent::Said { link, bytes } => self.greet(link, &bytes, now),
-                LinkEvent::Ended { link, pid, cause, corrupt, postmortem, lost } => {
+                LinkEvent::Ended { link, pid, cause, corrupt, postmortem, lost, stderr } => {
                     let blamed = lost.iter().find(|lost| lost.blamed.is_some());
                     let blamed = blamed.map(|lost| Work::of(&lost.owner).task());
                     ending::log_end(pid, cause, postmortem, blamed);
                     let lied = self.liars.remove(&link).then_some(GREETED_AGAIN);
-                    let blame = self.blame(link, pid, cause, corrupt.or(lied)).with_postmortem(postmortem);
+                    let blame = self.blame(link, pid, cause, corrupt.or(lied));
+                    let blame = blame.with_postmortem(postmortem).with_stderr(stderr.clone());
                     self.mourn(lost, |owner, item| blame.error(owner, item));
                     self.pool.discharge(link);
-                    self.decide(Event::Ended { link, pid, cause, blamed }, now);
+                    self.decide(Event::Ended { link, pid, cause, stderr, blamed }, now);
                 }
             }
         }

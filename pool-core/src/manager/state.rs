@@ -176,8 +176,8 @@ impl State {
             Event::Measured { link, resident } => self.measured(link, resident, actions),
             Event::Condemned(link) => self.condemned(link, actions),
             Event::Cornered { link, holds } => self.cornered(link, holds, view, actions),
-            Event::Ended { link, pid, cause, blamed } => {
-                let loss = Loss { pid, cause, time: LossTime::Idle };
+            Event::Ended { link, pid, cause, stderr, blamed } => {
+                let loss = Loss { pid, cause, time: LossTime::Idle, stderr };
                 self.ended(link, loss, blamed, view, actions);
             }
             Event::Taken(link) => self.stays(link),

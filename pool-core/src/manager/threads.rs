@@ -63,6 +63,7 @@ fn run_manager(mut mind: Box<Manager>) {
         }
         callbacks.into_iter().for_each(run_callback);
     }
+    pool.hub.flush();
     pool.end();
 }
 

@@ -87,7 +87,7 @@ fn live(world: &Arc<World>) -> Vec<String> {
 
 fn order() -> StartOrder {
     let (boot, command, thread_main) = ([].into(), Default::default(), crate::worker::run as fn(_));
-    StartOrder { boot, command, thread_main, name: String::new() }
+    StartOrder { boot, command, thread_main, name: String::new(), stderr: Default::default() }
 }
 
 fn go_through(world: &Arc<World>, pool: &Arc<Pool>) -> Result<(), String> {

@@ -139,7 +139,7 @@ impl World {
             let (pid, cause) = (worker.pid, worker.cause());
             let (corrupt, lost) = worker.near.finish(&mut events);
             let postmortem = pool_ipc::Postmortem::default();
-            events.push(LinkEvent::Ended { link, pid, cause, corrupt, postmortem, lost });
+            events.push(LinkEvent::Ended { link, pid, cause, corrupt, postmortem, lost, stderr: None });
         }
         if let Some(sabotage) = self.plan.sabotage {
             sabotage::spoil(sabotage, &mut self.state().random, &mut events);

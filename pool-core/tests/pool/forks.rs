@@ -4,7 +4,8 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use pool_core::{
-    Builder, Future, ProcessPoolExecutor, ReturnWhen, SubmitError, TaskError, WaitError, as_completed, wait,
+    Builder, Future, ProcessPoolExecutor, ReturnWhen, SubmitError, TaskError, WaitError, WorkerStderr, as_completed,
+    wait,
 };
 use rustix::process::{Pid, WaitOptions, waitpid};
 
@@ -22,6 +23,7 @@ claims! { alone_on_each_backend:
 claims! { alone_on_processes:
     d05_a_fork_cannot_take_back_what_was_posted,
     d05_a_fork_may_make_a_pool_of_its_own,
+    d05_a_fork_of_a_host_that_keeps_stderr_harms_nothing,
 }
 
 /// A process that was forked from this one.
@@ -86,6 +88,32 @@ fn d05_a_fork_of_the_host_gets_typed_errors_and_harms_nothing(builder: Builder) 
     let pool = pool.unwrap();
     assert_eq!(pool.submit(u32::pow, (2, 8)).unwrap().result().unwrap(), 256);
     assert_eq!(pool.worker_pids().len(), 1);
+}
+
+/// One that has a thread more, which may be at work at the fork.
+fn d05_a_fork_of_a_host_that_keeps_stderr_harms_nothing(builder: Builder) {
+    let kept = WorkerStderr::Kept { lines: 1 };
+    let talkers = pool(crate::backends::again(&builder).worker_stderr(kept), 1);
+    let gate = Gate::new();
+    let talk = talkers.submit(talk_until_released, (gate.name(),)).unwrap();
+    drop(gate.next());
+    let held = gate.next();
+    d05_a_fork_of_the_host_gets_typed_errors_and_harms_nothing(builder.worker_stderr(kept));
+    let fork = Fork::start(|| assert!(matches!(talk.result(), Err(TaskError::Forked))));
+    fork.assert_success();
+    assert!(talk.running());
+    drop(held);
+    talk.result().unwrap();
+}
+
+fn talk_until_released(gate: String) {
+    stop_at(gate.clone(), 1);
+    std::thread::scope(|scope| {
+        let held = scope.spawn(|| stop_at(gate, 2));
+        while !held.is_finished() {
+            eprintln!("la");
+        }
+    });
 }
 
 fn assert_is_a_shell(pool: &ProcessPoolExecutor, done: &Future<u32>, pending: &Future<u32>) {

@@ -43,6 +43,7 @@ mod retries;
 mod shortages;
 mod shutdown;
 mod slow_callbacks;
+mod stderr;
 mod strict;
 mod terminal;
 mod thread_workers;

@@ -38,7 +38,7 @@ use self::parent::ChannelLink;
 use crate::backend::{Abilities, Backend, Hub, Link, LinkEvent, LinkId, OpenError, StartError, StartOrder};
 use crate::control::Sent;
 use crate::hub::ProcessHub;
-use crate::launch::{Launched, Style, launch};
+use crate::launch::{Launched, Style, launch_hearing};
 use crate::passport::Role;
 
 /// Runs workers as processes that are reached through the `ipc-channel` crate.
@@ -89,8 +89,10 @@ impl Hub for ChannelHub {
         let (meeting, door) = Meeting::arrange().map_err(failed("making a place to meet a worker"))?;
         let bell = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK);
         let bell = bell.map_err(|errno| failed("making a doorbell")(errno.into()))?;
+        let kept = self.hub.hear_stderr(id, order.stderr).map_err(failed("listening to a worker's stderr"))?;
+        let (ear, stderr) = kept.unzip();
         let starting = meeting::starting();
-        let launched = launch(Role::ChannelWorker, &order.boot, &order.command, Style::WORKER);
+        let launched = launch_hearing(Role::ChannelWorker, &order.boot, &order.command, Style::WORKER, stderr);
         drop(starting);
         let Launched { child, control } = launched?;
         let welcome = Message::Welcome { version: VERSION, nonce: meeting.nonce() }.write();
@@ -104,7 +106,7 @@ impl Hub for ChannelHub {
             Err(error) if matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset) => {}
             Err(error) => return Err(failed("telling a worker where to meet")(error)),
         }
-        let link = Arc::new(ChannelLink::new(id, meeting, bell, child, control));
+        let link = Arc::new(ChannelLink::new(id, meeting, bell, child, control, ear));
         self.doorkeeper.watch(id, &link).map_err(failed("watching a worker"))?;
         self.hub.watch(Arc::<ChannelLink>::clone(&link)).map_err(failed("watching a worker"))?;
         Ok(link)
@@ -116,5 +118,9 @@ impl Hub for ChannelHub {
 
     fn wake(&self) {
         self.hub.wake();
+    }
+
+    fn flush(&self) {
+        self.hub.flush();
     }
 }

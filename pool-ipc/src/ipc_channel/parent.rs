@@ -24,6 +24,7 @@ use crate::control::{self, Control};
 use crate::frame::{Frame, MAX_ITEMS};
 use crate::hub::{ProcessLink, Source};
 use crate::look::Next;
+use crate::stderr::Ear;
 use crate::terms::Running;
 
 /// A link over channels.
@@ -38,13 +39,21 @@ pub(super) struct ChannelLink {
     state: Mutex<State>,
     /// Whether the state knows of a frame: spares whoever only looks for outcomes the lock and three system calls.
     busy: AtomicBool,
+    ear: Option<Ear>,
 }
 
 impl ChannelLink {
-    pub(super) fn new(id: LinkId, meeting: Meeting, bell: OwnedFd, child: Child, control: Control) -> Self {
+    pub(super) fn new(
+        id: LinkId,
+        meeting: Meeting,
+        bell: OwnedFd,
+        child: Child,
+        control: Control,
+        ear: Option<Ear>,
+    ) -> Self {
         let pid = child.pid();
         let (hearing, child, state) = (Mutex::new(()), Mutex::new(child), Mutex::new(State::new(id, meeting)));
-        Self { id, pid, bell, control, hearing, child, state, busy: AtomicBool::new(false) }
+        Self { id, pid, bell, control, hearing, child, state, busy: AtomicBool::new(false), ear }
     }
 
     pub(super) fn control(&self) -> &Control {
@@ -232,7 +241,9 @@ impl ProcessLink for ChannelLink {
         let child = self.child.lock();
         child.end_group();
         let (cause, postmortem) = (child.reap(), child.postmortem());
-        events.push(LinkEvent::Ended { link: self.id, pid: self.pid, cause, corrupt, postmortem, lost });
+        drop(child);
+        let stderr = self.ear.as_ref().and_then(Ear::last_lines);
+        events.push(LinkEvent::Ended { link: self.id, pid: self.pid, cause, corrupt, postmortem, lost, stderr });
     }
 
     fn register(&self, add: &mut dyn FnMut(Source, BorrowedFd<'_>) -> io::Result<()>) -> io::Result<()> {

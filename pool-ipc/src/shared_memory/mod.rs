@@ -19,7 +19,7 @@ use self::parent::SharedLink;
 use crate::backend::{Abilities, Backend, Hub, Link, LinkEvent, LinkId, OpenError, StartError, StartOrder};
 use crate::control::Sent;
 use crate::hub::ProcessHub;
-use crate::launch::{Launched, Style, launch};
+use crate::launch::{Launched, Style, launch_hearing};
 use crate::memfd::{self, Access, Mapping};
 use crate::passport::Role;
 use crate::slot::layout::{SLOTS, outcome, request};
@@ -80,7 +80,10 @@ impl Hub for SharedHub {
         memfd::seal(request.as_fd(), SealFlags::FUTURE_WRITE).map_err(failed("sealing request memory"))?;
         let bell = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK);
         let bell = bell.map_err(|errno| failed("making a doorbell")(errno.into()))?;
-        let Launched { child, control } = launch(Role::Worker, &order.boot, &order.command, Style::WORKER)?;
+        let kept = self.hub.hear_stderr(id, order.stderr).map_err(failed("listening to a worker's stderr"))?;
+        let (ear, stderr) = kept.unzip();
+        let launched = launch_hearing(Role::Worker, &order.boot, &order.command, Style::WORKER, stderr);
+        let Launched { child, control } = launched?;
         match control.send(&message::welcome(), &[request.as_fd(), outcome.as_fd(), bell.as_fd()]) {
             Ok(Sent::Whole) => {}
             Ok(Sent::Full) => {
@@ -91,7 +94,7 @@ impl Hub for SharedHub {
             Err(error) if matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset) => {}
             Err(error) => return Err(failed("sending a worker its memory")(error)),
         }
-        let link = Arc::new(SharedLink::new(id, memory, request, bell, child, control));
+        let link = Arc::new(SharedLink::new(id, memory, request, bell, child, control, ear));
         self.hub.watch(Arc::<SharedLink>::clone(&link)).map_err(failed("watching a worker"))?;
         Ok(link)
     }
@@ -102,5 +105,9 @@ impl Hub for SharedHub {
 
     fn wake(&self) {
         self.hub.wake();
+    }
+
+    fn flush(&self) {
+        self.hub.flush();
     }
 }

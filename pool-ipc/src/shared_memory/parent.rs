@@ -24,6 +24,7 @@ use crate::memfd::{self, NotFrozen};
 use crate::slot::layout::SLOTS;
 use crate::slot::parent::{Memory, ParentEnd, ParentSide, SentLarge};
 use crate::slot::worker::LARGE_A_FRAME;
+use crate::stderr::Ear;
 use crate::terms::Running;
 use std::sync::atomic::AtomicU64;
 
@@ -40,6 +41,7 @@ pub(super) struct SharedLink {
     slots: ParentEnd<Channel>,
     bell: OwnedFd,
     child: Mutex<Child>,
+    ear: Option<Ear>,
 }
 
 impl SharedLink {
@@ -50,10 +52,11 @@ impl SharedLink {
         bell: OwnedFd,
         child: Child,
         control: Control,
+        ear: Option<Ear>,
     ) -> Self {
         let channel = Channel { request, control, inbox: Mutex::default() };
         let slots = ParentEnd::new(id, Arc::new(memory), channel);
-        Self { pid: child.pid(), slots, bell, child: Mutex::new(child) }
+        Self { pid: child.pid(), slots, bell, child: Mutex::new(child), ear }
     }
 
     fn hear(&self, events: &mut Vec<LinkEvent>) {
@@ -173,8 +176,10 @@ impl ProcessLink for SharedLink {
         let (corrupt, lost) = self.slots.finish(events);
         let child = self.child.lock();
         child.end_group();
-        let (cause, postmortem) = (child.reap(), child.postmortem());
-        events.push(LinkEvent::Ended { link: self.slots.id(), pid: self.pid, cause, corrupt, postmortem, lost });
+        let (link, cause, postmortem) = (self.slots.id(), child.reap(), child.postmortem());
+        drop(child);
+        let stderr = self.ear.as_ref().and_then(Ear::last_lines);
+        events.push(LinkEvent::Ended { link, pid: self.pid, cause, corrupt, postmortem, lost, stderr });
     }
 
     fn register(&self, add: &mut dyn FnMut(Source, BorrowedFd<'_>) -> io::Result<()>) -> io::Result<()> {

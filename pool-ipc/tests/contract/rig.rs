@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use pool_ipc::{
     Abilities, Backend, Corrupt, ExitCause, Frame, Hub, Link, LinkEvent, LinkId, Lost, Owner, RefusedWhy, StartError,
-    StartOrder, Ticket, Undelivered, WorkerCommand,
+    StartOrder, Ticket, Undelivered, WorkerCommand, WorkerStderr,
 };
 
 use crate::script::script;
@@ -210,7 +210,13 @@ impl Rig {
 
 /// How the workers of these tests are started.
 pub(crate) fn order(boot: &str, command: WorkerCommand) -> StartOrder {
-    StartOrder { boot: boot.as_bytes().into(), command, thread_main: script, name: "contract-worker".to_owned() }
+    StartOrder {
+        boot: boot.as_bytes().into(),
+        command,
+        thread_main: script,
+        name: "contract-worker".to_owned(),
+        stderr: WorkerStderr::Inherit,
+    }
 }
 
 /// A frame of items `0..items` with this owner.

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use pool_ipc::{
     Backend, Corrupt, ExitCause, Frame, Hub, IpcChannel, Link, LinkEvent, LinkId, StartError, StartOrder, Ticket,
-    WorkerCommand,
+    WorkerCommand, WorkerStderr,
 };
 
 /// How long a test waits for what must happen.
@@ -34,7 +34,13 @@ impl Rig {
     pub(crate) fn try_start(&self, boot: &str, command: WorkerCommand) -> Result<Arc<dyn Link>, StartError> {
         static NUMBER: AtomicU64 = AtomicU64::new(0);
         let name = "test-worker".to_owned();
-        let order = StartOrder { boot: boot.as_bytes().into(), command, thread_main: |_| {}, name };
+        let order = StartOrder {
+            boot: boot.as_bytes().into(),
+            command,
+            thread_main: |_| {},
+            name,
+            stderr: WorkerStderr::Inherit,
+        };
         self.hub.start(LinkId(NUMBER.fetch_add(1, Ordering::Relaxed)), &order)
     }
 

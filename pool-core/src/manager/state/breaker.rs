@@ -101,7 +101,7 @@ impl Breaker {
 
     /// The losses that were too many.
     pub(super) fn causes(&self) -> Vec<Loss> {
-        self.losses.iter().map(|(_, loss)| *loss).collect()
+        self.losses.iter().map(|(_, loss)| loss.clone()).collect()
     }
 }
 

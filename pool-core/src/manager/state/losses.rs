@@ -60,7 +60,7 @@ impl State {
 
     fn note_loss(&mut self, link: LinkId, loss: Loss, view: View, actions: &mut Vec<Action>) {
         log::warn!("{loss}");
-        self.breaker.note(link, self.next_link, loss, view.now);
+        self.breaker.note(link, self.next_link, loss.clone(), view.now);
         let nobody_works = !self.workers.values().any(|worker| worker.stage == Stage::Ready);
         let Some(end) = self.breaker.closed_until().filter(|_| !self.breaker.is_open(view.now)) else {
             if self.breaker.is_hopeless() && loss.time != LossTime::Idle {

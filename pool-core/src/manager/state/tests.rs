@@ -68,11 +68,11 @@ pub(super) const LINK: LinkId = LinkId(0);
 pub(super) const OTHER: LinkId = LinkId(1);
 
 pub(super) fn ended(link: LinkId) -> Event {
-    Event::Ended { link, pid: 7, cause: ExitCause::Signal(9), blamed: None }
+    Event::Ended { link, pid: 7, cause: ExitCause::Signal(9), stderr: None, blamed: None }
 }
 
 fn exited(link: LinkId) -> Event {
-    Event::Ended { link, pid: 7, cause: ExitCause::Code(1), blamed: None }
+    Event::Ended { link, pid: 7, cause: ExitCause::Code(1), stderr: None, blamed: None }
 }
 
 fn panicked() -> Broken {
@@ -188,7 +188,7 @@ fn pool_without_workers_finishes_at_shutdown() {
 
 #[test]
 fn start_that_fails_breaks_the_pool_only_when_no_worker_is_left() {
-    let error = || StartFailure::NoHello { pid: 1, limit: Duration::ZERO };
+    let error = || StartFailure::NoHello { pid: 1, limit: Duration::ZERO, stderr: None };
     let mut desk = Desk::new();
     desk.step(Event::Submitted, 1, 0);
     assert_eq!(desk.step(Event::StartFailed(LINK, error()), 1, 0), [Action::Break, Action::Finish]);

@@ -42,7 +42,13 @@ impl Desk {
     }
 
     fn end(&mut self, link: LinkId, blamed: bool) -> Vec<Action> {
-        self.step(Event::Ended { link, pid: 7, cause: ExitCause::Signal(11), blamed: blamed.then_some("work") })
+        self.step(Event::Ended {
+            link,
+            pid: 7,
+            cause: ExitCause::Signal(11),
+            stderr: None,
+            blamed: blamed.then_some("work"),
+        })
     }
 }
 

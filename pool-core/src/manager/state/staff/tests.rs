@@ -60,7 +60,10 @@ impl Desk {
     }
 
     fn ended(&mut self, link: u64) -> Vec<Action> {
-        self.step(Event::Ended { link: LinkId(link), pid: 7, cause: ExitCause::Signal(9), blamed: None }, 0)
+        self.step(
+            Event::Ended { link: LinkId(link), pid: 7, cause: ExitCause::Signal(9), stderr: None, blamed: None },
+            0,
+        )
     }
 
     /// A pool with a worker that is offered.
@@ -136,7 +139,7 @@ fn successor_of_a_spent_worker_that_runs_its_last_task_waits_for_its_place() {
 
 #[test]
 fn spent_worker_whose_successor_cannot_be_started_ends_and_the_pool_tries_again() {
-    let failure = || crate::error::StartFailure::NoHello { pid: 1, limit: Duration::ZERO };
+    let failure = || crate::error::StartFailure::NoHello { pid: 1, limit: Duration::ZERO, stderr: None };
     let mut desk = Desk::with_idle_worker(1, Staffing::NONE);
     desk.room = 0;
     assert_eq!(desk.runs(0), [start(1)]);

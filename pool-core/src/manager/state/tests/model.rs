@@ -247,7 +247,13 @@ impl Model {
         let blamed = usize::from(worker.hello && worker.held > 0);
         self.done += blamed;
         self.backlog += worker.held - blamed;
-        self.decide(Event::Ended { link, pid: 7, cause: ExitCause::Signal(9), blamed: (blamed > 0).then_some("work") });
+        self.decide(Event::Ended {
+            link,
+            pid: 7,
+            cause: ExitCause::Signal(9),
+            stderr: None,
+            blamed: (blamed > 0).then_some("work"),
+        });
     }
 }
 
