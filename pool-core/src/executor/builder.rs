@@ -169,20 +169,21 @@ impl Builder {
         self
     }
 
-    /// How long a worker may take to say hello, 30 seconds by default. Its initializer runs before that.
+    /// How long a worker may take to say hello, 30 seconds by default. Its initializer runs before that. More than 0.
     pub fn hello_timeout(mut self, limit: Duration) -> Self {
         self.hello = limit;
         self
     }
 
-    /// How long each task may run, unless its submit says so: see [`TaskOptions::timeout`](crate::TaskOptions::timeout).
+    /// How long each task may run, unless its submit says so: see [`TaskOptions::timeout`](crate::TaskOptions::timeout). More
+    /// than 0.
     pub fn timeout(mut self, limit: Duration) -> Self {
         self.limits.timeout = Some(limit);
         self
     }
 
     /// How long after its submit each task is to be done, unless that says so: see
-    /// [`TaskOptions::deadline`](crate::TaskOptions::deadline).
+    /// [`TaskOptions::deadline`](crate::TaskOptions::deadline). More than 0.
     pub fn deadline(mut self, limit: Duration) -> Self {
         self.limits.deadline = Some(limit);
         self
@@ -226,6 +227,7 @@ impl Builder {
             return Err(PoolError::Option { name: "the lines of worker_stderr", allowed: "at least 1" });
         }
         let depth = self.check_depth()?;
+        self.check_times()?;
         let (staffing, max_tasks) = self.staff.check(max_workers)?;
         let Abilities { frames_a_link, processes, .. } = self.backend.abilities();
         if !processes {
@@ -255,6 +257,14 @@ impl Builder {
             _ if limit == 0 => Err(PoolError::Option { name: "max_depth", allowed: "at least 1" }),
             depth if depth > limit => Err(PoolError::TooDeep { depth, limit }),
             depth => Ok(depth),
+        }
+    }
+
+    /// A limit of no time at all could not be kept.
+    fn check_times(&self) -> Result<(), PoolError> {
+        match self.limits.impossible().or(self.hello.is_zero().then_some("hello_timeout")) {
+            Some(name) => Err(PoolError::Option { name, allowed: "more than 0" }),
+            None => Ok(()),
         }
     }
 }

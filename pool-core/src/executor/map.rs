@@ -173,7 +173,7 @@ where
     plan.pool.admit()?;
     at_least_one("chunksize", plan.chunksize)?;
     at_least_one("buffersize", plan.buffersize)?;
-    submit::check_policy::<F::Output>(plan.retry.as_ref())?;
+    submit::check::<F::Output>(plan.limits, plan.retry.as_ref())?;
     let limit = plan.result_timeout.unwrap_or(Duration::MAX);
     let deadline = Instant::now().checked_add(limit);
     let mut args = inputs.into_args();

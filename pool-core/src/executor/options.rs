@@ -37,7 +37,7 @@ impl<'p> TaskOptions<'p> {
     ///
     /// Its worker is asked to end by SIGTERM, which a task may mind ([`task::cancelled`](crate::task::cancelled)), and killed
     /// after the pool's grace, with all that stayed in its process group. A task that ends by itself meanwhile has its
-    /// result. The limit is precise to about a millisecond, and more on a busy machine.
+    /// result. The limit is precise to about a millisecond, and more on a busy machine. More than 0.
     ///
     /// ```
     /// use std::time::Duration;
@@ -56,7 +56,7 @@ impl<'p> TaskOptions<'p> {
 
     /// How long after its submit the task is to be done, also while it waits for a worker. One that has not begun by then is
     /// not run; one that runs is stopped as at a [`timeout`](Self::timeout). Both are
-    /// [`TaskError::TimedOut`](crate::TaskError::TimedOut).
+    /// [`TaskError::TimedOut`](crate::TaskError::TimedOut). More than 0.
     pub fn deadline(mut self, limit: Duration) -> Self {
         self.limits.deadline = Some(limit);
         self
@@ -71,7 +71,7 @@ impl<'p> TaskOptions<'p> {
     /// Submits, as [`ProcessPoolExecutor::submit`](crate::ProcessPoolExecutor::submit) does.
     ///
     /// # Errors
-    /// As there.
+    /// As there; and [`SubmitError::Option`] if the timeout or the deadline is 0, or the retry policy makes no sense.
     pub fn submit<F, Args>(self, task: F, args: Args) -> Result<Future<F::Output>, SubmitError>
     where
         F: Task<Args>,
@@ -136,7 +136,8 @@ impl<'p> BatchOptions<'p> {
         self
     }
 
-    /// How long each item may run, as [`TaskOptions::timeout`]. The items around one that is stopped are not concerned.
+    /// How long each item may run, as [`TaskOptions::timeout`]. The items around one that is stopped are not concerned. More
+    /// than 0.
     pub fn timeout(mut self, limit: Duration) -> Self {
         self.plan.limits.timeout = Some(limit);
         self
@@ -149,7 +150,7 @@ impl<'p> BatchOptions<'p> {
     }
 
     /// When all items are to be done, counted from the call of `map`, as [`TaskOptions::deadline`]; for items that are taken
-    /// later from a lazy input, from when they are taken.
+    /// later from a lazy input, from when they are taken. More than 0.
     pub fn deadline(mut self, limit: Duration) -> Self {
         self.plan.limits.deadline = Some(limit);
         self
@@ -166,7 +167,8 @@ impl<'p> BatchOptions<'p> {
     /// Maps, as [`ProcessPoolExecutor::map`](crate::ProcessPoolExecutor::map) does.
     ///
     /// # Errors
-    /// As there; and [`SubmitError::Option`] if `chunksize` or `buffersize` is 0.
+    /// As there; and [`SubmitError::Option`] if `chunksize`, `buffersize`, the timeout or the deadline is 0, or the retry
+    /// policy makes no sense.
     pub fn map<'i, F, I, M>(self, task: F, inputs: I) -> Result<Map<'i, F::Output>, SubmitError>
     where
         I: Inputs<M>,

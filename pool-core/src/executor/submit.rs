@@ -30,7 +30,7 @@ where
     Args: Arguments,
 {
     pool.admit()?;
-    check_policy::<F::Output>(policy.as_ref())?;
+    check::<F::Output>(limits, policy.as_ref())?;
     let id = task::id_of::<F, Args>();
     let payload = encode::<Args, _>(name, || encode_single(id, args, 0))?;
     let limits = limits.or(pool.time_limits());
@@ -43,13 +43,12 @@ where
     Ok(Future::of(shared))
 }
 
-/// Whether a policy can judge values of type `R`.
-pub(super) fn check_policy<R>(policy: Option<&RetryPolicy>) -> Result<(), SubmitError> {
-    let fits = policy.is_none_or(|policy| !policy.misjudges::<R>());
-    if fits {
-        Ok(())
-    } else {
-        Err(SubmitError::Option { name: "on_value", allowed: "of the type that the task returns" })
+/// Whether the limits can be kept, and the policy makes sense for values of type `R`.
+pub(super) fn check<R>(limits: TimeLimits, policy: Option<&RetryPolicy>) -> Result<(), SubmitError> {
+    let limit = limits.impossible().map(|name| (name, "more than 0"));
+    match limit.or_else(|| policy.and_then(RetryPolicy::nonsense::<R>)) {
+        None => Ok(()),
+        Some((name, allowed)) => Err(SubmitError::Option { name, allowed }),
     }
 }
 

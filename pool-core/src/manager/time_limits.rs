@@ -19,6 +19,15 @@ pub(crate) struct TimeLimits {
 }
 
 impl TimeLimits {
+    /// The name of one that leaves no time at all, which no task could keep.
+    pub(crate) fn impossible(self) -> Option<&'static str> {
+        match self {
+            Self { timeout: Some(Duration::ZERO), .. } => Some("timeout"),
+            Self { deadline: Some(Duration::ZERO), .. } => Some("deadline"),
+            _ => None,
+        }
+    }
+
     /// These, and where they say nothing, those.
     pub(crate) fn or(self, those: Self) -> Self {
         Self { timeout: self.timeout.or(those.timeout), deadline: self.deadline.or(those.deadline) }

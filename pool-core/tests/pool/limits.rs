@@ -2,7 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use pool_core::{Builder, ExitCause, Future, ProcessPoolExecutor, TaskError, TimeLimit, TimedOut, task};
+use pool_core::{
+    Builder, ExitCause, Future, PoolError, ProcessPoolExecutor, SubmitError, TaskError, TimeLimit, TimedOut, task,
+};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::backends::{again, pool};
@@ -380,12 +382,43 @@ fn give_up_a_thread(builder: Builder) {
     drop(held);
 }
 
-/// With everything that a limit may be, however odd.
+/// The shortest limits that there are, and the longest.
 #[test]
 fn odd_limits_are_limits() {
     let pool = crate::backends::pool(ProcessPoolExecutor::builder(), 1);
-    assert_timed_out(pool.task().timeout(Duration::ZERO).submit(for_ever, ()).unwrap().result());
-    assert_timed_out(pool.task().deadline(Duration::ZERO).submit(for_ever, ()).unwrap().result());
+    let soonest = Duration::from_nanos(1);
+    assert_timed_out(pool.task().timeout(soonest).submit(for_ever, ()).unwrap().result());
+    assert_timed_out(pool.task().deadline(soonest).submit(for_ever, ()).unwrap().result());
     let endless = pool.task().timeout(Duration::MAX).deadline(Duration::MAX).submit(u32::pow, (2, 8)).unwrap();
     assert_eq!(endless.result().unwrap(), 256);
+}
+
+/// Whether a task is over a limit of nothing would be a matter of luck.
+#[test]
+fn limits_of_zero_are_refused_by_submits_and_maps() {
+    let pool = crate::backends::pool(ProcessPoolExecutor::builder(), 1);
+    let (task, batch) = (|| pool.task(), || pool.batch());
+    for (options, text) in [
+        (task().timeout(Duration::ZERO), "timeout must be more than 0"),
+        (task().deadline(Duration::ZERO), "deadline must be more than 0"),
+    ] {
+        let error = options.submit(u32::pow, (2, 8)).unwrap_err();
+        assert!(matches!(error, SubmitError::Option { .. }) && error.to_string() == text, "{error}");
+    }
+    assert!(batch().timeout(Duration::ZERO).map(|n: u32| n, 0..3).is_err());
+    assert!(batch().deadline(Duration::ZERO).map(|n: u32| n, 0..3).is_err());
+    assert!(pool.worker_pids().is_empty(), "nothing was submitted");
+}
+
+#[test]
+fn limits_of_zero_are_refused_by_pools() {
+    let builder = ProcessPoolExecutor::builder;
+    for (builder, text) in [
+        (builder().timeout(Duration::ZERO), "timeout must be more than 0"),
+        (builder().deadline(Duration::ZERO), "deadline must be more than 0"),
+        (builder().hello_timeout(Duration::ZERO), "hello_timeout must be more than 0"),
+    ] {
+        let error = builder.build().unwrap_err();
+        assert!(matches!(error, PoolError::Option { .. }) && error.to_string() == text, "{error}");
+    }
 }

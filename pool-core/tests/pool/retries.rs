@@ -193,6 +193,19 @@ fn cancelling_what_waits_ends_the_attempts_that_are_left(builder: Builder) {
     assert!(matches!(error, TaskError::Cancelled | TaskError::Panicked(_)), "{error}");
 }
 
+#[test]
+fn a_policy_of_no_attempt_or_no_worker_is_refused() {
+    let pool = pool(pool_core::ProcessPoolExecutor::builder(), 1);
+    let refusal = |policy: RetryPolicy| {
+        assert!(pool.batch().retry(policy.clone()).map(|n: u32| n, 0..3).is_err());
+        let error = pool.task().retry(policy).submit(u32::pow, (2, 8)).unwrap_err();
+        assert!(matches!(error, SubmitError::Option { .. }), "{error}");
+        error.to_string()
+    };
+    assert_eq!(refusal(RetryPolicy::new(0)), "the attempts of a RetryPolicy must be at least 1");
+    assert_eq!(refusal(RetryPolicy::new(2).poison_limit(0)), "poison_limit must be at least 1");
+}
+
 fn a_predicate_of_another_type_is_refused(builder: Builder) {
     let pool = pool(builder, 1);
     let policy = RetryPolicy::new(2).on_value(|_: &String| true);

@@ -63,13 +63,14 @@ struct Unwanted {
 }
 
 impl RetryPolicy {
-    /// At most so many attempts in all, at least 1, where a worker dies under the task. Not after a time limit, a panic, or
-    /// a value, unless that is asked for; never after [`Future::kill`](crate::Future::kill), a cancellation, or a value
-    /// that cannot be encoded or decoded.
+    /// At most so many attempts in all, where a worker dies under the task. Not after a time limit, a panic, or a value,
+    /// unless that is asked for; never after [`Future::kill`](crate::Future::kill), a cancellation, or a value that cannot be
+    /// encoded or decoded. At least 1: what is submitted with 0 is refused by
+    /// [`SubmitError::Option`](crate::SubmitError::Option).
     pub fn new(attempts: u32) -> Self {
         let (timed_out, panicked, unwanted) = (false, false, None);
         let (poison_limit, backoff) = (POISON_LIMIT, Backoff::default());
-        Self { attempts: attempts.max(1), worker_died: true, timed_out, panicked, poison_limit, backoff, unwanted }
+        Self { attempts, worker_died: true, timed_out, panicked, poison_limit, backoff, unwanted }
     }
 
     /// Whether the task is run again after its worker died. It is by default.
@@ -117,16 +118,23 @@ impl RetryPolicy {
         self
     }
 
-    /// How many workers a task may cost, whatever its other attempts came to: 3 by default. One that has killed so many is
-    /// not given another one.
+    /// How many workers a task may cost, whatever its other attempts came to: 3 by default, at least 1. One that has killed so
+    /// many is not given another one.
     pub fn poison_limit(mut self, workers: u32) -> Self {
         self.poison_limit = workers;
         self
     }
 
-    /// The type that the predicate takes, if that is not this one.
-    pub(crate) fn misjudges<R>(&self) -> bool {
-        self.unwanted.as_ref().is_some_and(|unwanted| unwanted.type_name != type_name::<R>())
+    /// What makes no sense about it for values of type `R`, if anything does: the option's name and what is allowed.
+    pub(crate) fn nonsense<R>(&self) -> Option<(&'static str, &'static str)> {
+        if self.attempts == 0 {
+            return Some(("the attempts of a RetryPolicy", "at least 1"));
+        }
+        if self.poison_limit == 0 {
+            return Some(("poison_limit", "at least 1"));
+        }
+        let another = self.unwanted.as_ref().is_some_and(|unwanted| unwanted.type_name != type_name::<R>());
+        another.then_some(("on_value", "of the type that the task returns"))
     }
 
     /// Whether an outcome is one to be tried again, if there is an attempt left.
