@@ -1,4 +1,4 @@
-//! Options of the form `--name NUMBER`.
+//! Options of the form `--name NUMBER`; a number may have `_` between its digits.
 
 use std::time::UNIX_EPOCH;
 
@@ -13,7 +13,8 @@ pub(crate) fn numbers<const N: usize>(words: &[String], names: [&str; N]) -> Res
         let position = names.iter().position(|name| word.strip_prefix("--") == Some(name));
         let position = position.ok_or_else(|| format!("there is no option `{word}`"))?;
         let value = words.next().ok_or_else(|| format!("{word} needs a number"))?;
-        numbers[position] = Some(value.parse().map_err(|_| format!("{word} takes a number, not `{value}`"))?);
+        numbers[position] =
+            Some(value.replace('_', "").parse().map_err(|_| format!("{word} takes a number, not `{value}`"))?);
     }
     Ok(numbers)
 }
@@ -36,7 +37,7 @@ mod tests {
     #[test]
     fn options_may_come_in_any_order_or_not_at_all() {
         assert_eq!(parse(""), Ok([None, None]));
-        assert_eq!(parse("--seed 7 --seconds 30"), Ok([Some(30), Some(7)]));
+        assert_eq!(parse("--seed 7 --seconds 3_000"), Ok([Some(3000), Some(7)]));
     }
 
     #[test]

@@ -23,7 +23,8 @@ mod watchdog;
 
 use std::process::ExitCode;
 
-const USAGE: &str = "usage: pool-proof PROGRAM [OPTIONS]
+const USAGE: &str = "usage: cargo xtask chaos [OPTIONS]
+       cargo xtask parent-kill [OPTIONS]
 
   chaos        signals at random workers and their children, under mixed load
       --seconds S  for so long, 30 by default

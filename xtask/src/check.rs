@@ -37,6 +37,7 @@ Runs, one after the other, and ends with a table:
 --long also lets the models and the properties search further, and checks for
 leaks both ways; that takes more than a quarter of an hour. Exit code 1 if a
 step failed; the last line says which, and names the first ten failed tests.",
+    options: None,
     perform,
 };
 

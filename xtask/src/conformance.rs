@@ -30,6 +30,7 @@ with a deadline, and writes the tables side by side to docs/crash-table.md. It
 needs python3 and cargo, and the package registries that they are set up for.
 Exit code 1 if a proof failed or is missing without a reason, or if the test run
 itself was not good.",
+    options: None,
     perform,
 };
 

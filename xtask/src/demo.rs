@@ -22,6 +22,7 @@ usage: cargo xtask demo              every scenario, each under a heading
        cargo xtask demo --list       the names, with a line each
 
 The exit code is the scenario's own, or that of the first one that failed.",
+    options: None,
     perform,
 };
 

@@ -9,6 +9,7 @@ mod check;
 mod conformance;
 mod demo;
 mod libtest;
+mod options;
 mod print;
 mod proof;
 mod run;
@@ -84,7 +85,7 @@ fn perform(name: &str, arguments: &[String]) -> ExitCode {
         print::out(&format!("{}\n", task.usage));
         return ExitCode::SUCCESS;
     }
-    match (task.perform)(arguments) {
+    match judge(&task, arguments).and_then(|()| (task.perform)(arguments)) {
         Ok(code) => ExitCode::from(code),
         Err(TaskError::WrongCall(message)) => wrong_call(&message, task.usage),
         Err(TaskError::Failed(message)) => {
@@ -94,6 +95,11 @@ fn perform(name: &str, arguments: &[String]) -> ExitCode {
     }
 }
 
+/// Whether the task can be called so, as far as that is known before it begins.
+fn judge(task: &Task, arguments: &[String]) -> Result<(), TaskError> {
+    task.options.map_or(Ok(()), |options| options::check(task.name, options, arguments))
+}
+
 fn find(name: &str) -> Option<Task> {
     TASKS.into_iter().find(|task| task.name == name)
 }
@@ -101,4 +107,33 @@ fn find(name: &str) -> Option<Task> {
 fn wrong_call(message: &str, usage: &str) -> ExitCode {
     eprintln!("xtask: {message}\n\n{usage}");
     ExitCode::from(2)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_option_is_a_wrong_call_before_anything_is_built() {
+        let bogus = ["--bogus".to_owned()];
+        for name in ["simulate", "chaos", "parent-kill", "bench"] {
+            let task = find(name).unwrap();
+            let Err(TaskError::WrongCall(message)) = judge(&task, &bogus) else { panic!("{name} took it") };
+            assert_eq!(message, format!("{name} does not take `--bogus`"));
+        }
+        for name in ["demo", "check", "conformance"] {
+            let judged = (find(name).unwrap().perform)(&bogus);
+            assert!(matches!(judged, Err(TaskError::WrongCall(_))), "{name} took it");
+        }
+    }
+
+    #[test]
+    fn every_option_stands_in_the_usage_of_its_task() {
+        for task in TASKS {
+            for option in task.options.unwrap_or_default() {
+                assert!(task.usage.contains(option.name), "{} {}", task.name, option.name);
+            }
+            assert!(task.usage.starts_with(&format!("usage: cargo xtask {}", task.name)), "{}", task.usage);
+        }
+    }
 }

@@ -1,8 +1,9 @@
 //! `cargo xtask chaos` and `cargo xtask parent-kill`: the programs of pool-proof, built for speed.
 //!
-//! Keeps true: the program's exit code is ours, also for a wrong call. Never builds them for anybody who did not ask:
+//! Keeps true: the program's exit code is ours. Never builds them for anybody who did not ask:
 //! the crate stands outside the default members.
 
+use crate::options::{Opt, Value};
 use crate::run;
 use crate::task::{Task, TaskError};
 use crate::workspace;
@@ -23,6 +24,12 @@ last; exit code 1 if a promise was broken.
   --workers N  the most workers of a pool (4)
   --rate N     signals a second (50); by some hundreds a small pool gets no worker
                up any more, and says that it is broken, as it should",
+    options: Some(&[
+        Opt { name: "--seconds", value: Value::Number(0) },
+        Opt { name: "--seed", value: Value::Number(0) },
+        Opt { name: "--workers", value: Value::Number(1) },
+        Opt { name: "--rate", value: Value::Number(1) },
+    ]),
     perform: |arguments| become_proof("chaos", arguments),
 };
 
@@ -37,6 +44,7 @@ left in /dev/shm or the directory for temporary files. Prints how long it takes
 until the last process is gone; exit code 1 if something was left.
   --times N  so often (200)
   --seed N   what is random follows from it (from the clock)",
+    options: Some(&[Opt { name: "--times", value: Value::Number(1) }, Opt { name: "--seed", value: Value::Number(0) }]),
     perform: |arguments| become_proof("parent-kill", arguments),
 };
 

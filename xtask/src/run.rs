@@ -87,6 +87,15 @@ pub(crate) fn output(command: &mut Command) -> Result<(ExitStatus, String), RunE
     Ok((status, String::from_utf8_lossy(&bytes).into_owned()))
 }
 
+/// Runs it to its end and returns its whole stderr; what it writes to stdout is lost.
+pub(crate) fn complaint(command: &mut Command) -> Result<(ExitStatus, String), RunError> {
+    let mut running = Running::start(command.stdout(Stdio::null()).stderr(Stdio::piped()))?;
+    let mut text = Vec::new();
+    let mut stderr = running.child.stderr.take().expect("stderr was piped just above");
+    stderr.read_to_end(&mut text).map_err(|error| running.error(Failing::Read, error))?;
+    Ok((running.wait()?, String::from_utf8_lossy(&text).into_owned()))
+}
+
 /// Replaces this program by that one; returns only if that fails.
 pub(crate) fn become_program(command: &mut Command) -> RunError {
     let program = command.get_program().to_string_lossy().into_owned();

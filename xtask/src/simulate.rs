@@ -2,6 +2,7 @@
 //!
 //! Never builds the simulator for anybody who did not ask: its crate stands outside the default members.
 
+use crate::options::{Opt, Value};
 use crate::run;
 use crate::task::{Task, TaskError};
 use crate::workspace;
@@ -16,6 +17,12 @@ Runs the pool's own manager, feeder, futures and slots on one thread with a virt
 seeds K..K+N (0..10000 by default), and holds every promise against what happened. The first seed that breaks one is
 replayed with its trace; --seed replays one. Before that, the checks have to find defects that are put in on purpose.
 Exit code 1: a promise was broken, or a defect not found.",
+    options: Some(&[
+        Opt { name: "--seeds", value: Value::Number(0) },
+        Opt { name: "--from", value: Value::Number(0) },
+        Opt { name: "--jobs", value: Value::Number(1) },
+        Opt { name: "--seed", value: Value::Number(0) },
+    ]),
     perform,
 };
 

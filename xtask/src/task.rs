@@ -2,6 +2,7 @@
 //!
 //! Keeps true: a wrong call and a failure are told apart, so that they leave with different exit codes.
 
+use crate::options::Opt;
 use crate::run::RunError;
 
 /// One command of `cargo xtask`.
@@ -10,6 +11,8 @@ pub(crate) struct Task {
     pub(crate) name: &'static str,
     /// What `help` prints, and every wrong call.
     pub(crate) usage: &'static str,
+    /// The options that it takes, if it hands them on to a program that must be built first; else it judges them itself.
+    pub(crate) options: Option<&'static [Opt]>,
     /// Does it; the number is the exit code.
     pub(crate) perform: fn(&[String]) -> Result<u8, TaskError>,
 }

@@ -21,7 +21,9 @@ usage: cargo xtask test [ARGS]
 Runs `cargo test --no-fail-fast ARGS` on every crate that users build, doc tests
 included, and ends with a line `N passed, N failed`. ARGS are cargo test's, for
 instance a part of a test's name, `-p pool-core`, or `-- --test-threads 1`.
-Exit code 1 if a test failed, a program could not be built, or no test ran.",
+Exit code 1 if a test failed, a program could not be built, or no test ran; 2 if
+cargo test does not know one of ARGS.",
+    options: None,
     perform,
 };
 
@@ -43,6 +45,9 @@ pub(crate) enum Show {
 }
 
 fn perform(arguments: &[String]) -> Result<u8, TaskError> {
+    if let Some(refusal) = refusal(arguments)? {
+        return Err(TaskError::WrongCall(refusal));
+    }
     let run = run_tests(arguments, &[], Show::Stdout)?;
     if !run.cargo_content && run.reader.totals.failed == 0 {
         eprintln!("xtask test: no test failed, but cargo test did: see above");
@@ -52,6 +57,19 @@ fn perform(arguments: &[String]) -> Result<u8, TaskError> {
     }
     print::out(&format!("\n{}\n", run.reader.totals));
     Ok(u8::from(!run.good()))
+}
+
+/// What cargo has against the arguments. It is asked to test a workspace that is not there, and complains of that only if it
+/// understands everything else.
+fn refusal(arguments: &[String]) -> Result<Option<String>, TaskError> {
+    /// How cargo leaves when it was called in a wrong way; it leaves with 101 when it cannot do what was asked.
+    const WRONG_CALL: u8 = 1;
+    let mut command = workspace::cargo();
+    command.args(["test", "--no-fail-fast", "--manifest-path", "/dev/null"]).args(arguments);
+    let (status, text) = run::complaint(&mut command)?;
+    let complaint = text.lines().next().unwrap_or_default();
+    let complaint = complaint.strip_prefix("error: ").unwrap_or(complaint);
+    Ok((run::code(status) == WRONG_CALL).then(|| format!("cargo test: {complaint}")))
 }
 
 /// Runs the tests, shows their output as it comes, and keeps it in [`output_file`].
@@ -106,6 +124,18 @@ impl TestRun {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn refusal_of(line: &str) -> Option<String> {
+        refusal(&line.split_whitespace().map(str::to_owned).collect::<Vec<_>>()).unwrap()
+    }
+
+    #[test]
+    fn arguments_are_those_of_cargo_test() {
+        assert_eq!(refusal_of("--bogus").unwrap(), "cargo test: unexpected argument '--bogus' found");
+        assert!(refusal_of("one two").is_some());
+        assert_eq!(refusal_of(""), None);
+        assert_eq!(refusal_of("--package pool-core a_name -- --test-threads 1 --bogus"), None);
+    }
 
     const ONE: &str = "test a ... ok\ntest result: ok. 1 passed; 0 failed; 0 ignored\n";
 

@@ -1,8 +1,8 @@
 //! What `simulate` is asked for.
 
 pub(crate) const USAGE: &str = "\
-usage: simulate [--seeds N] [--from K] [--jobs J]
-       simulate --seed S
+usage: cargo xtask simulate [--seeds N] [--from K] [--jobs J]
+       cargo xtask simulate --seed S
 
 Runs the seeds K..K+N (0..10000 by default) on J threads (one a core), and replays the first that breaks a promise.
 With --seed, runs that one and tells all that happens in it.";
