@@ -8,6 +8,7 @@
 //! `future` takes the checker's twins under `--cfg loom`; everything else uses [`plain`] and is not modelled. `Arc` is std's
 //! in both worlds, since the checker's cannot point to a trait object.
 
+use std::ops::{Deref, DerefMut};
 use std::time::Instant;
 
 #[cfg(loom)]
@@ -39,16 +40,43 @@ pub(crate) fn wait<T>(condvar: &Condvar, guard: &mut MutexGuard<'_, T>, deadline
     condvar.wait_until(guard, deadline)
 }
 
+/// A lock that is held, but while it waits on a condition variable, which wants the guard itself: `G` is std's or the
+/// checker's.
+#[derive(Debug)]
+pub(crate) struct Held<G>(Option<G>);
+
+impl<G> Held<G> {
+    /// Lets a wait have the guard until it gives that back.
+    fn lend<R>(&mut self, wait: impl FnOnce(G) -> (G, R)) -> R {
+        let (guard, ending) = wait(self.0.take().expect(HELD));
+        self.0 = Some(guard);
+        ending
+    }
+}
+
+impl<G: Deref> Deref for Held<G> {
+    type Target = G::Target;
+
+    fn deref(&self) -> &G::Target {
+        self.0.as_ref().expect(HELD)
+    }
+}
+
+impl<G: DerefMut> DerefMut for Held<G> {
+    fn deref_mut(&mut self) -> &mut G::Target {
+        self.0.as_mut().expect(HELD)
+    }
+}
+
+const HELD: &str = "the guard is only away while its owner waits";
+
 /// Std's lock and condition variable behind parking_lot's signatures, and like those without poison: what a panic could
 /// leave half done is the matter of whoever holds a lock while calling others.
 pub(crate) mod plain {
-    use std::ops::{Deref, DerefMut};
     use std::sync::PoisonError;
     use std::time::Instant;
 
-    use super::Wakeup;
-
-    const HELD: &str = "the guard is only empty while it waits";
+    use super::{Held, Wakeup};
 
     #[derive(Debug, Default)]
     pub(crate) struct Mutex<T>(std::sync::Mutex<T>);
@@ -59,26 +87,11 @@ pub(crate) mod plain {
         }
 
         pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
-            MutexGuard(Some(self.0.lock().unwrap_or_else(PoisonError::into_inner)))
+            Held(Some(self.0.lock().unwrap_or_else(PoisonError::into_inner)))
         }
     }
 
-    #[derive(Debug)]
-    pub(crate) struct MutexGuard<'a, T>(Option<std::sync::MutexGuard<'a, T>>);
-
-    impl<T> Deref for MutexGuard<'_, T> {
-        type Target = T;
-
-        fn deref(&self) -> &T {
-            self.0.as_ref().expect(HELD)
-        }
-    }
-
-    impl<T> DerefMut for MutexGuard<'_, T> {
-        fn deref_mut(&mut self) -> &mut T {
-            self.0.as_mut().expect(HELD)
-        }
-    }
+    pub(crate) type MutexGuard<'a, T> = Held<std::sync::MutexGuard<'a, T>>;
 
     #[derive(Debug, Default)]
     pub(crate) struct Condvar(std::sync::Condvar);
@@ -89,15 +102,13 @@ pub(crate) mod plain {
         }
 
         pub(crate) fn wait<T>(&self, guard: &mut MutexGuard<'_, T>) {
-            let held = guard.0.take().expect(HELD);
-            guard.0 = Some(self.0.wait(held).unwrap_or_else(PoisonError::into_inner));
+            guard.lend(|held| (self.0.wait(held).unwrap_or_else(PoisonError::into_inner), ()));
         }
 
         pub(crate) fn wait_until<T>(&self, guard: &mut MutexGuard<'_, T>, deadline: Instant) -> Wakeup {
             let limit = deadline.saturating_duration_since(Instant::now());
-            let held = guard.0.take().expect(HELD);
-            let (held, waited) = self.0.wait_timeout(held, limit).unwrap_or_else(PoisonError::into_inner);
-            guard.0 = Some(held);
+            let wait = |held| self.0.wait_timeout(held, limit).unwrap_or_else(PoisonError::into_inner);
+            let waited = guard.lend(wait);
             if waited.timed_out() { Wakeup::TooLate } else { Wakeup::Look }
         }
 
@@ -114,12 +125,10 @@ pub(crate) mod plain {
 /// The model checker's lock and condition variable behind parking_lot's signatures.
 #[cfg(loom)]
 mod modelled {
-    use std::ops::{Deref, DerefMut};
     use std::time::Instant;
 
-    use super::Wakeup;
+    use super::{Held, Wakeup};
 
-    const HELD: &str = "the guard is only empty while it waits";
     const SOUND: &str = "a panic ends the model";
 
     #[derive(Debug)]
@@ -131,25 +140,11 @@ mod modelled {
         }
 
         pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
-            MutexGuard(Some(self.0.lock().expect(SOUND)))
+            Held(Some(self.0.lock().expect(SOUND)))
         }
     }
 
-    pub(crate) struct MutexGuard<'a, T>(Option<loom::sync::MutexGuard<'a, T>>);
-
-    impl<T> Deref for MutexGuard<'_, T> {
-        type Target = T;
-
-        fn deref(&self) -> &T {
-            self.0.as_ref().expect(HELD)
-        }
-    }
-
-    impl<T> DerefMut for MutexGuard<'_, T> {
-        fn deref_mut(&mut self) -> &mut T {
-            self.0.as_mut().expect(HELD)
-        }
-    }
+    pub(crate) type MutexGuard<'a, T> = Held<loom::sync::MutexGuard<'a, T>>;
 
     #[derive(Debug)]
     pub(crate) struct Condvar(loom::sync::Condvar);
@@ -160,8 +155,7 @@ mod modelled {
         }
 
         pub(crate) fn wait<T>(&self, guard: &mut MutexGuard<'_, T>) {
-            let held = guard.0.take().expect(HELD);
-            guard.0 = Some(self.0.wait(held).expect(SOUND));
+            guard.lend(|held| (self.0.wait(held).expect(SOUND), ()));
         }
 
         /// A model has no clock: no deadline ever passes in it.
