@@ -38,8 +38,10 @@ pub(crate) use takeover::{keep_hook, refuse_in_worker};
 /// Without it workers are taken over before `main` by a hook, so that tests, examples and doctests need no such line. The
 /// hook works where a program's constructors are run at its start; it is turned off by the variable
 /// `POOL_CORE_NO_HOOK=1`. A worker that finds neither runs `main` until that makes a pool or starts a
-/// [`Process`](crate::Process); there it writes to stderr that `main` has to call `init` first, and exits with code 3. The
-/// futures of a pool then say so too; of a `Process` there is that line and the exit code. With `init` workers have what Rust sets up for `main`, such as the message of a stack overflow.
+/// [`Process`](crate::Process); there it exits with code 3, and the pool is broken. Its futures say that `main` has to call
+/// `init` first ([`StartFailure::NoInit`](crate::StartFailure::NoInit)), and so does a line on stderr, one for a pool. A
+/// `Process` that is in that place writes such a line, and exits with code 3, at the end of `main`, too. With `init` workers
+/// have what Rust sets up for `main`, such as the message of a stack overflow.
 ///
 /// It counts on the main thread only. On another one, such as that of a test, it does nothing.
 pub fn init() {

@@ -31,6 +31,25 @@ pub(crate) fn run_process(mut far: Box<dyn FarEnd>) {
     work_at(&mut *far, Place::Process);
 }
 
+/// Has a worker whose program never became one say so. The user is advised by the first worker of a pool only, as all the
+/// others have the same `main`.
+#[cfg_attr(
+    not(all(target_os = "linux", not(pool_portable))),
+    expect(dead_code, reason = "workers are threads where there are no processes")
+)]
+pub(crate) fn resign(far: &mut dyn FarEnd, advise: impl FnOnce()) {
+    let greeting = match Boot::decode(far.boot(), task::fingerprint()) {
+        None => Greeting::OtherBuild,
+        Some(boot) => {
+            if boot.is_first {
+                advise();
+            }
+            Greeting::NoInit
+        }
+    };
+    greet(far, &greeting);
+}
+
 /// Who a worker is, as its parent named it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Identity {
@@ -67,11 +86,7 @@ thread_local! {
 
 fn work_at(far: &mut dyn FarEnd, place: Place) {
     let greeting = prepare(far.boot(), place);
-    let said = far.say(&greeting.encode());
-    if let Err(error) = &said {
-        log::debug!("the greeting could not be sent: {error}");
-    }
-    if said.is_ok() && matches!(greeting, Greeting::Ready { .. }) {
+    if greet(far, &greeting) && matches!(greeting, Greeting::Ready { .. }) {
         match place {
             Place::Process => task::assign_process(far.assignment()),
             Place::Thread => task::assign_thread(far.assignment()),
@@ -79,6 +94,15 @@ fn work_at(far: &mut dyn FarEnd, place: Place) {
         let mut desk = Desk::default();
         far.serve(&mut |job| desk.work(job));
     }
+}
+
+/// Whether the greeting could be sent.
+fn greet(far: &mut dyn FarEnd, greeting: &Greeting) -> bool {
+    let said = far.say(&greeting.encode());
+    if let Err(error) = &said {
+        log::debug!("the greeting could not be sent: {error}");
+    }
+    said.is_ok()
 }
 
 /// Makes this the worker that the boot message describes, and runs its initializer.

@@ -69,6 +69,11 @@ pub fn awaiting() -> Option<Takeover> {
     }
 }
 
+/// Whether this process is a child that was not taken over yet and was started for one function, not as a worker.
+pub fn awaits_one_function() -> bool {
+    awaiting().is_some() && CLAIM.lock().as_ref().is_some_and(|claim| claim.passport.role == Role::Process)
+}
+
 /// How many ancestors of this process were started by this library: 0 in a program that somebody else started.
 pub fn depth() -> u32 {
     // The first question settles the depth.

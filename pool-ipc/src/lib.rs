@@ -79,7 +79,7 @@ pub mod model;
 pub mod simulation;
 
 #[cfg(all(target_os = "linux", not(pool_portable)))]
-pub use arrival::{Takeover, awaiting, depth, set_init_called};
+pub use arrival::{Takeover, awaiting, awaits_one_function, depth, set_init_called};
 pub use backend::{
     Abilities, Backend, Corrupt, FarEnd, HELLO_TIMEOUT, Hub, Job, Link, LinkEvent, LinkId, MAX_SAID, OpenError,
     Refused, RefusedWhy, Share, StartError, StartOrder, Ticket, WorkerCommand,
@@ -96,6 +96,8 @@ pub use in_process::{Fault, FaultPlan, InProcess};
 pub use ipc_channel::IpcChannel;
 pub use job_control::{in_real_time, in_running_time, running_now};
 pub use postmortem::{Killer, Postmortem, Size};
+#[cfg(all(target_os = "linux", not(pool_portable)))]
+pub use process::exit_at_once;
 pub use process::{at_exit, fork_generation, main_thread_id, native_thread_id, on_main_thread};
 #[cfg(all(target_os = "linux", not(pool_portable)))]
 pub use readiness::wait_readable;

@@ -59,6 +59,16 @@ pub fn at_exit(last_wish: extern "C" fn()) {
     let _ = last_wish;
 }
 
+/// Ends this process with an exit code of its own while it ends in an orderly way: for a function that was given to
+/// [`at_exit`]. What C's streams hold still comes out; what was to run after this function does not run.
+#[cfg(all(target_os = "linux", not(pool_portable)))]
+pub fn exit_at_once(code: i32) -> ! {
+    // SAFETY: no stream means all of them, and each is locked while it is written.
+    unsafe { libc::fflush(std::ptr::null_mut()) };
+    // SAFETY: it ends the process and touches nothing in it.
+    unsafe { libc::_exit(code) }
+}
+
 #[cfg(all(target_os = "linux", not(pool_portable)))]
 fn count_forks() {
     extern "C" fn in_child() {

@@ -120,6 +120,12 @@ pub enum StartFailure {
         /// Its pid.
         pid: u32,
     },
+    /// It was not taken over before `main`, and `main` made a pool or a process before it called
+    /// [`init`](crate::init()).
+    NoInit {
+        /// Its pid.
+        pid: u32,
+    },
     /// Its greeting made no sense.
     Garbled {
         /// Its pid.
@@ -160,6 +166,10 @@ impl fmt::Display for StartFailure {
             }
             Self::OtherBuild { pid } => {
                 write!(f, "process {pid} runs another build than this one and cannot be sent its tasks")
+            }
+            Self::NoInit { pid } => {
+                write!(f, "process {pid} was about to start processes of its own instead of becoming a worker; ")?;
+                f.write_str("call pool_core::init() first in main")
             }
             Self::Garbled { pid } => write!(f, "process {pid} sent a greeting that makes no sense"),
         }

@@ -210,7 +210,7 @@ impl Builder {
     /// Makes the pool and its two threads. No worker is started yet, but for those of [`min_workers`](Self::min_workers).
     ///
     /// In a worker that was started for another pool and never called [`init`](crate::init), this does not return: it
-    /// says what to do about that on stderr and exits with code 3, lest every worker start workers.
+    /// exits with code 3, lest every worker start workers, and the other pool says what to do about that.
     ///
     /// # Errors
     /// An option makes no sense, the initializer's arguments cannot be encoded, or the system refused a thread, a descriptor or
@@ -281,8 +281,9 @@ fn recruiter(
     static WORKERS: AtomicU64 = AtomicU64::new(1);
     let own = AtomicU64::new(0);
     Box::new(move || {
+        let number = own.fetch_add(1, Ordering::Relaxed);
         let name = match &prefix {
-            Some(prefix) => format!("{prefix}_{}", own.fetch_add(1, Ordering::Relaxed)),
+            Some(prefix) => format!("{prefix}_{number}"),
             None => format!("SpawnProcess-{}", WORKERS.fetch_add(1, Ordering::Relaxed)),
         };
         let boot = Boot {
@@ -290,6 +291,7 @@ fn recruiter(
             parent_name: crate::process::current_process().name().to_owned(),
             parent_pid: std::process::id(),
             depth,
+            is_first: number == 0,
             log_level: log::max_level() as usize,
             initializer: initializer.clone(),
         };

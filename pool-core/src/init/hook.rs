@@ -2,7 +2,7 @@
 //!
 //! Keeps true: the program's own constructors have all run when a task runs, so a task that relies on a registry which
 //! they fill finds it filled; none of them runs twice. Never: does anything in a process that is no worker, or in one
-//! that is to wait for `init()`, but ask whether it is.
+//! that is to wait for `init()`, but ask whether it is, and have its end watched.
 
 use std::arch::asm;
 use std::ffi::{c_char, c_int};
@@ -11,6 +11,7 @@ use std::slice;
 use pool_ipc::Takeover;
 
 use super::takeover::take_over;
+use crate::process;
 
 /// A function that runs before `main`. The C library gives it what it gives `main`, or (musl) nothing at all: then the
 /// arguments are whatever the registers hold. They are only ever handed on.
@@ -29,13 +30,17 @@ pub(crate) fn keep_hook() {
 
 /// Called by the C library, on the main thread.
 unsafe extern "C" fn before_main(argc: c_int, argv: *const *const c_char, envp: *const *const c_char) {
-    if pool_ipc::awaiting() == Some(Takeover::Hook) {
-        for constructor in later_constructors() {
-            // SAFETY: the C library would call it next, on this thread, with these arguments, and is not going to, since
-            // this function does not return.
-            unsafe { constructor(argc, argv, envp) };
+    match pool_ipc::awaiting() {
+        None => {}
+        Some(Takeover::Init) => process::watch_end(),
+        Some(Takeover::Hook) => {
+            for constructor in later_constructors() {
+                // SAFETY: the C library would call it next, on this thread, with these arguments, and is not going to,
+                // since this function does not return.
+                unsafe { constructor(argc, argv, envp) };
+            }
+            take_over();
         }
-        take_over();
     }
 }
 

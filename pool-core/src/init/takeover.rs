@@ -12,9 +12,6 @@ use crate::{process, worker};
 
 pub(crate) use super::hook::keep_hook;
 
-/// The exit code of a process that waited to be a worker and never became one.
-const NO_INIT: i32 = 3;
-
 /// The exit code of a worker that could not come to itself.
 const NO_ARRIVAL: i32 = 4;
 
@@ -31,11 +28,7 @@ pub(super) fn init() {
 /// Ends this process if it was started as a worker and has not become one: it must not make a pool, whose workers would
 /// come to this very point, and make pools. A worker that runs a task may.
 pub(crate) fn refuse_in_worker() {
-    if pool_ipc::awaiting().is_some() {
-        say("this process was started as a worker and is about to make a pool of its own; \
-             call pool_core::init() first in main");
-        exit(NO_INIT);
-    }
+    process::refuse("make a pool of its own");
 }
 
 /// Becomes what this process was started as, works until the link is closed, and exits.

@@ -123,6 +123,20 @@ fn the_hook_can_be_turned_off_and_then_main_runs() {
 }
 
 #[test]
+fn a_worker_that_is_never_taken_over_says_so_and_exits_with_3() {
+    // The worker runs this very test, which ends here.
+    super::refuse_in_worker();
+    let environment = [(OsString::from("POOL_CORE_NO_HOOK"), Some(OsString::from("1")))].into();
+    let this = "init::tests::a_worker_that_is_never_taken_over_says_so_and_exits_with_3";
+    let arguments = Some(vec!["--exact".into(), this.into()]);
+    let command = WorkerCommand { environment, arguments, ..WorkerCommand::default() };
+    let boot = Boot::default().encode(task::fingerprint()).unwrap();
+    let run = run_worker(boot, command, encode_single(task::TaskId::from_wire(0), &(), 0).unwrap());
+    assert_eq!((run.greeting, run.reply), (Some(Greeting::NoInit), None));
+    assert!(matches!(run.end, Some((_, ExitCause::Code(3)))), "{:?}", run.end);
+}
+
+#[test]
 fn a_worker_of_another_build_says_so_and_ends() {
     let boot = Boot::default().encode(task::fingerprint() ^ 1).unwrap();
     let run = run_worker(boot, WorkerCommand::default(), encode_single(task::TaskId::from_wire(0), &(), 0).unwrap());

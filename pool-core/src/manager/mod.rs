@@ -280,6 +280,7 @@ impl Manager {
         let event = match Greeting::decode(bytes) {
             Some(Greeting::Ready { fingerprint }) if fingerprint == crate::task::fingerprint() => Event::Ready(link),
             Some(Greeting::Ready { .. } | Greeting::OtherBuild) => unfit(StartFailure::OtherBuild { pid }),
+            Some(Greeting::NoInit) => unfit(StartFailure::NoInit { pid }),
             Some(Greeting::InitializerFailed(error)) => Event::Unfit(link, Broken::Initializer { pid, error }),
             None => unfit(StartFailure::Garbled { pid }),
         };

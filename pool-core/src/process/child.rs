@@ -21,9 +21,6 @@ use crate::wire::{Cursor, ProcessBoot, Request};
 /// The exit code of a child that panicked or returned an error.
 const FAILED: i32 = 1;
 
-/// The exit code of a process that waited to be a child and never became one.
-const NO_INIT: i32 = 3;
-
 /// The exit code of a child that is another build than its parent, as that of one that could not come to itself.
 const OTHER_BUILD: i32 = 4;
 
@@ -40,16 +37,6 @@ pub(crate) fn run(child: ChildProcess) -> ! {
     let code = call(request);
     crate::thread::join_non_daemon();
     exit(code)
-}
-
-/// Ends this process if it was started as a child and has not become one: it must not start another, which would come to
-/// this very point.
-pub(super) fn refuse_in_child_to_be() {
-    if pool_ipc::awaiting().is_some() {
-        say("pool_core: this process was started as a child and is about to start one of its own; \
-             call pool_core::init() first in main\n");
-        exit(NO_INIT);
-    }
 }
 
 fn become_process(boot: ProcessBoot, parent_pid: u32) {
@@ -121,8 +108,8 @@ fn report(info: &PanicHookInfo<'_>) -> String {
     format!("{name} (pid {pid}), thread {thread} panicked{location}:\n{message}\n{trace}")
 }
 
-/// Not by `eprintln!`, which writes piece by piece.
-fn say(what: &str) {
+/// Not by `eprintln!`, which writes piece by piece, and which a test harness keeps to itself.
+pub(super) fn say(what: &str) {
     // Where stderr is closed there is nobody to tell; the exit code says the rest.
     let _unheard = io::stderr().write_all(what.as_bytes());
 }

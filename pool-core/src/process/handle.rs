@@ -58,8 +58,8 @@ use crate::wire::ProcessBoot;
 /// # Limits
 /// The process is this program, started again, and needs [`init`](crate::init()) as the first line of `main` where the hook
 /// that runs before `main` is turned off (`POOL_CORE_NO_HOOK=1`). Without either it runs `main` itself, and never the
-/// function: where that starts a process of its own it ends with exit code 3, and its stderr says what to do. The parent
-/// sees only the exit code.
+/// function: where that ends, or is about to start a process or make a pool of its own, its exit code is 3, and its stderr
+/// says what to do. The parent sees only the exit code.
 ///
 /// stdin of the process is empty. What it prints with `println!` is written line by line, a line of up to 1 KiB (the
 /// standard library's buffer) in one piece.
@@ -116,7 +116,7 @@ impl Process {
     /// refused. After an error of the last two kinds it may be tried again.
     pub fn start(&self) -> Result<(), ProcessError> {
         #[cfg(all(target_os = "linux", not(pool_portable)))]
-        super::child::refuse_in_child_to_be();
+        super::unbegun::refuse("start a process of its own");
         self.check_start()?;
         // As Python does: children that have ended are reaped when the next one starts.
         let _running = children::active_children();

@@ -22,6 +22,8 @@ mod identity;
 mod look;
 mod stage;
 mod target;
+#[cfg(all(target_os = "linux", not(pool_portable)))]
+mod unbegun;
 
 #[cfg(all(target_os = "linux", not(pool_portable)))]
 use std::os::fd::{AsFd, BorrowedFd};
@@ -39,6 +41,8 @@ pub use self::handle::Sentinel;
 pub(crate) use self::identity::depth;
 pub use self::identity::{CurrentProcess, ParentProcess, current_process, parent_process};
 pub use self::target::{ExitValue, Target};
+#[cfg(all(target_os = "linux", not(pool_portable)))]
+pub(crate) use self::unbegun::{refuse, watch_end};
 
 /// How many CPUs this process may use, as far as can be told: the affinity mask and the control group's quota count. At
 /// least 1.

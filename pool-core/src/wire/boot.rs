@@ -22,6 +22,8 @@ pub(crate) struct Boot {
     pub(crate) parent_pid: u32,
     /// How many processes were started one by another down to this worker, the main one not counted.
     pub(crate) depth: u32,
+    /// It is the first worker of its pool.
+    pub(crate) is_first: bool,
     /// How much the parent logs: [`log::LevelFilter`] as a number.
     pub(crate) log_level: usize,
     /// The request of the initializer's call, where there is an initializer.
@@ -58,6 +60,8 @@ pub(crate) enum Greeting {
     OtherBuild,
     /// Its initializer failed, and it ends.
     InitializerFailed(RemoteError),
+    /// Its program never became a worker, and it ends.
+    NoInit,
 }
 
 impl Greeting {
@@ -66,6 +70,7 @@ impl Greeting {
         match self {
             Self::Ready { fingerprint } => [&[READY][..], &fingerprint.to_le_bytes()].concat(),
             Self::OtherBuild => vec![OTHER_BUILD],
+            Self::NoInit => vec![NO_INIT],
             Self::InitializerFailed(error) => {
                 let mut bytes = vec![INITIALIZER_FAILED];
                 if encode_into(&mut bytes, error).is_err() || bytes.len() > MAX_SAID {
@@ -86,6 +91,7 @@ impl Greeting {
                 Some(Self::Ready { fingerprint: u64::from_le_bytes(fingerprint.try_into().ok()?) })
             }
             [OTHER_BUILD] => Some(Self::OtherBuild),
+            [NO_INIT] => Some(Self::NoInit),
             [INITIALIZER_FAILED, error @ ..] => decode(error).ok().map(Self::InitializerFailed),
             _ => None,
         }
@@ -95,6 +101,7 @@ impl Greeting {
 const READY: u8 = 0;
 const OTHER_BUILD: u8 = 1;
 const INITIALIZER_FAILED: u8 = 2;
+const NO_INIT: u8 = 3;
 
 #[cfg(test)]
 mod tests {
@@ -126,7 +133,8 @@ mod tests {
     #[test]
     fn greetings_come_back_as_they_were() {
         let parse_error = "x".parse::<u8>().unwrap_err();
-        for greeting in [Greeting::Ready { fingerprint: u64::MAX - 1 }, Greeting::OtherBuild, failed(&parse_error)] {
+        let ready = Greeting::Ready { fingerprint: u64::MAX - 1 };
+        for greeting in [ready, Greeting::OtherBuild, Greeting::NoInit, failed(&parse_error)] {
             assert_eq!(Greeting::decode(&greeting.encode()), Some(greeting));
         }
     }
@@ -155,7 +163,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_bytes_are_a_greeting_or_none(tag in 0_u8..4, bytes in prop::collection::vec(any::<u8>(), 0..64)) {
+        fn any_bytes_are_a_greeting_or_none(tag in 0_u8..5, bytes in prop::collection::vec(any::<u8>(), 0..64)) {
             Greeting::decode(&bytes);
             Greeting::decode(&[&[tag], &bytes[..]].concat());
         }

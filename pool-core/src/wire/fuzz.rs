@@ -32,6 +32,7 @@ fn judge_greeting(bytes: &[u8]) -> u64 {
     match greeting {
         Greeting::Ready { .. } => fate([1]),
         Greeting::OtherBuild => fate([2]),
+        Greeting::NoInit => fate([4]),
         Greeting::InitializerFailed(error) => fate([3, depth(&error).min(5), (error.to_string().len() as u64).min(3)]),
     }
 }
@@ -86,6 +87,7 @@ fn greetings() -> Vec<Vec<u8>> {
     vec![
         Greeting::Ready { fingerprint: 7 }.encode(),
         Greeting::OtherBuild.encode(),
+        Greeting::NoInit.encode(),
         failed(&[]),
         failed(&["no licence", "no server", "no network"]),
         failed(&[""; 90]),

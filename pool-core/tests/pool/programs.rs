@@ -43,6 +43,27 @@ fn a_child_without_hook_and_init_says_what_to_do_and_exits_with_3() {
 }
 
 #[test]
+fn a_child_whose_main_ends_without_init_says_what_to_do_and_exits_with_3() {
+    let advised = "which never ran, as main ended before; call pool_core::init() first in main";
+    for (hook, stdout, told) in [("1", "main ran Some(3)\n", 1), ("0", "the function ran Some(0)\n", 0)] {
+        let output = run_with(&program("ends_without_init"), &[], &[("POOL_CORE_NO_HOOK", hook)]);
+        assert_eq!(String::from_utf8_lossy(&output.stdout), stdout, "{output:?}");
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!((stderr.matches(advised).count(), stderr.lines().count()), (told, told), "{stderr}");
+    }
+}
+
+#[test]
+fn a_pool_without_hook_and_init_advises_once_and_is_broken_with_the_same_advice() {
+    let advised = "call pool_core::init() first in main";
+    let output = run_with(&program("pool_without_init"), &[], &[("POOL_CORE_NO_HOOK", "1")]);
+    let [stdout, stderr] = [&output.stdout, &output.stderr].map(|bytes| String::from_utf8_lossy(bytes));
+    assert!(stdout.starts_with("Err(") && stdout.contains(advised), "{stdout}");
+    assert_eq!((stderr.matches(advised).count(), stderr.lines().count()), (1, 1), "{stderr}");
+    assert!(output.status.success(), "{output:?}");
+}
+
+#[test]
 fn d10_workers_write_their_coverage_profiles() {
     let profiles = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("profiles-{}", std::process::id()));
     fs::create_dir_all(&profiles).unwrap();
@@ -129,7 +150,9 @@ fn write_package() -> PathBuf {
         "[package]\nname = \"programs\"\nversion = \"0.0.0\"\nedition = \"2024\"\n[workspace]\n\
          [profile.dev]\ndebug = \"line-tables-only\"\npanic = \"abort\"\n[dependencies]\npool-core.path = {core:?}\n"
     );
-    for name in ["aborts", "parses_arguments_first", "without_init", "covered"] {
+    let names =
+        ["aborts", "parses_arguments_first", "without_init", "pool_without_init", "ends_without_init", "covered"];
+    for name in names {
         let path = core.join("tests/programs").join(name).with_extension("rs");
         manifest += &format!("[[bin]]\nname = {name:?}\npath = {path:?}\n");
     }
