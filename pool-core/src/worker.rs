@@ -208,7 +208,7 @@ fn answer(request: &[u8], item: u32, cursor: &mut Cursor, result: &mut Vec<u8>) 
 /// value cannot be encoded or decoded, so that a caller can tell whether the task has run.
 fn call(id: TaskId, mut call: Call<'_>) -> Result<(), Failure> {
     let entry = task::find(id).ok_or(Failure::NotFound { task: id.to_wire() })?;
-    let panicked = panics::catch((entry.name)(), || (entry.run)(&mut call)).err();
+    let panicked = panics::catch((entry.name)(), || entry.call(&mut call)).err();
     match (call.stage(), panicked) {
         (Stage::Done, None) => Ok(()),
         (Stage::Decoding { type_name }, Some(report)) => {

@@ -119,7 +119,7 @@ pub struct Panic {
     pub message: String,
     /// `file:line:column`, where known.
     pub location: Option<String>,
-    /// The stack, where `RUST_BACKTRACE` asks for one.
+    /// The stack, where `RUST_BACKTRACE` asks for one: the task's own frames, and with `RUST_BACKTRACE=full` all of them.
     pub backtrace: Option<String>,
     /// The thread that panicked.
     pub thread: String,

@@ -4,7 +4,6 @@
 //! what was printed comes out, and the exit code says how it went; what this file writes to stderr is one write, so that it
 //! does not mix with what other processes write there. Never: returns.
 
-use std::backtrace::{Backtrace, BacktraceStatus};
 use std::error::Error;
 use std::io::{self, Write};
 use std::panic::{self, AssertUnwindSafe, PanicHookInfo, catch_unwind};
@@ -58,7 +57,7 @@ fn call(request: &[u8]) -> i32 {
     };
     let mut ending = Vec::new();
     let mut call = task::Call::new(arguments, &mut ending);
-    let outcome = catch_unwind(AssertUnwindSafe(|| (entry.run)(&mut call)));
+    let outcome = catch_unwind(AssertUnwindSafe(|| entry.call(&mut call)));
     match (call.stage(), outcome) {
         (Stage::Done, Ok(())) => match task::decode::<Ending>(&ending) {
             Ok(Ok(code)) => code,
@@ -99,10 +98,9 @@ fn report(info: &PanicHookInfo<'_>) -> String {
     let (current, thread) = (current_process(), crate::thread::current());
     let location = info.location().map_or_else(String::new, |location| format!(" at {location}"));
     let message = info.payload_as_str().unwrap_or("a payload that is no string");
-    let backtrace = Backtrace::capture();
-    let trace = match backtrace.status() {
-        BacktraceStatus::Captured => format!("stack backtrace:\n{backtrace}"),
-        _ => "note: run with `RUST_BACKTRACE=1` to see where it came from\n".to_owned(),
+    let trace = match task::stack::of_panic() {
+        Some(stack) => format!("stack backtrace:\n{stack}"),
+        None => "note: run with `RUST_BACKTRACE=1` to see where it came from\n".to_owned(),
     };
     let (name, pid, thread) = (current.name(), current.pid(), thread.name());
     format!("{name} (pid {pid}), thread {thread} panicked{location}:\n{message}\n{trace}")

@@ -7,6 +7,7 @@
 mod args;
 mod codec;
 mod current;
+pub(crate) mod stack;
 mod table;
 
 pub use args::{Arguments, CapturesNothing, Initialized, Initializer, Task};
@@ -27,6 +28,13 @@ pub(crate) struct Entry {
     pub(crate) run: fn(&mut Call<'_>),
     /// The function's name as Rust writes it.
     pub(crate) name: fn() -> &'static str,
+}
+
+impl Entry {
+    /// Runs it. A panic's stack ends here.
+    pub(crate) fn call(self, call: &mut Call<'_>) {
+        stack::__rust_begin_short_backtrace(|| (self.run)(call));
+    }
 }
 
 /// One call under way in a worker.

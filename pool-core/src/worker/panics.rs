@@ -8,11 +8,11 @@
 //! the task joins them and panics itself.
 
 use std::any::Any;
-use std::backtrace::{Backtrace, BacktraceStatus};
 use std::cell::RefCell;
 use std::panic::{self, AssertUnwindSafe, PanicHookInfo, catch_unwind};
 use std::sync::Once;
 
+use crate::task::stack;
 use crate::wire::PanicReport;
 
 /// Installs the hook, once in a process.
@@ -85,11 +85,10 @@ fn hear(info: &PanicHookInfo<'_>) -> bool {
 }
 
 fn report(info: &PanicHookInfo<'_>) -> PanicReport {
-    let backtrace = Backtrace::capture();
     PanicReport {
         message: info.payload_as_str().unwrap_or(NO_TEXT).to_owned(),
         location: info.location().map(ToString::to_string),
-        backtrace: (backtrace.status() == BacktraceStatus::Captured).then(|| backtrace.to_string()),
+        backtrace: stack::of_panic(),
         thread: thread_name(),
     }
 }

@@ -30,6 +30,7 @@ claims! { on_each_backend:
 claims! { on_processes:
     a057_each_future_has_an_error_of_its_own,
     a059_a_backtrace_comes_with_the_panic_where_it_is_asked_for,
+    all_frames_come_with_the_panic_where_they_are_asked_for,
     a060_an_abrupt_end_is_named_with_its_exit_code,
 }
 
@@ -129,8 +130,19 @@ fn a059_a_panic_tells_its_place(builder: Builder) {
 fn a059_a_backtrace_comes_with_the_panic_where_it_is_asked_for(builder: Builder) {
     let pool = pool(builder.worker_env("RUST_BACKTRACE", "1"), 1);
     let Err(TaskError::Panicked(panic)) = pool.submit(divide, (1, 0)).unwrap().result() else { panic!("it divided") };
-    assert!(panic.backtrace.as_ref().unwrap().contains("divide"), "{panic}");
+    let backtrace = panic.backtrace.as_ref().unwrap();
+    let frames: Vec<&str> = backtrace.lines().filter(|line| !line.trim_start().starts_with("at ")).collect();
+    assert!(matches!(*frames, [only] if only.starts_with("   0: ") && only.ends_with("divide")), "{backtrace}");
     assert!(panic.to_string().contains("tests/pool/executor.rs:"), "{panic}");
+}
+
+fn all_frames_come_with_the_panic_where_they_are_asked_for(builder: Builder) {
+    let pool = pool(builder.worker_env("RUST_BACKTRACE", "full"), 1);
+    let Err(TaskError::Panicked(panic)) = pool.submit(divide, (1, 0)).unwrap().result() else { panic!("it divided") };
+    let backtrace = panic.backtrace.as_ref().unwrap();
+    for part in ["rust_begin_unwind", "divide", "pool_core::worker"] {
+        assert!(backtrace.contains(part), "{backtrace}");
+    }
 }
 
 fn a060_an_abrupt_end_is_named_with_its_exit_code(builder: Builder) {

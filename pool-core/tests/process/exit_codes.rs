@@ -8,7 +8,7 @@ use std::sync::mpsc;
 use pool_core::process::Target;
 use pool_core::{Process, process, thread};
 
-use crate::streams::with_stderr;
+use crate::streams::{with_stderr, with_stderr_and_variable};
 use crate::{Ear, Gate, WATCHDOG, end_of, pass, say};
 
 fn code_of(target: impl Target<()>) -> Option<i32> {
@@ -44,6 +44,22 @@ fn a158_a_panic_is_told_in_full_and_is_exit_code_1() {
     let pid = child.pid().unwrap();
     let head = format!("panicking (pid {pid}), thread MainThread panicked at {}:", file!());
     assert!(said.starts_with(&head) && said.contains(":\nthe milk is out\n") && said.ends_with('\n'), "{said}");
+}
+
+#[test]
+fn a158_a_traceback_has_the_frames_of_the_function_and_of_the_thread_that_panicked() {
+    fn fall() {
+        thread::Builder::new().spawn(|| panic!("in a thread")).unwrap().join().unwrap_err();
+        panic!("in the function")
+    }
+    let (child, mut ear) = with_stderr_and_variable(("RUST_BACKTRACE", "1"), fall);
+    assert_eq!(end_of(&child), Some(1));
+    let said = ear.rest();
+    let frames: Vec<&str> = said.lines().filter(|line| line.starts_with("   ") && line.contains(": ")).collect();
+    let frames: Vec<&str> = frames.into_iter().filter(|line| !line.trim_start().starts_with("at ")).collect();
+    let [thread, function] = *frames else { panic!("{said}") };
+    assert!(thread.starts_with("   0: ") && thread.contains("fall::{{closure}}"), "{said}");
+    assert!(function.starts_with("   0: ") && function.ends_with("fall"), "{said}");
 }
 
 #[test]

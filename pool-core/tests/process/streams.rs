@@ -14,7 +14,18 @@ fn by_shell(redirections: &str) -> Builder {
 /// Starts a process whose stderr is read here.
 pub(crate) fn with_stderr(name: &str, target: impl Target<()>) -> (Process, Ear) {
     let ear = Ear::new();
-    let child = by_shell("2>\"$OUT\"").name(name).env("OUT", ear.path()).target(target, ());
+    with_stderr_of(by_shell("2>\"$OUT\"").name(name).env("OUT", ear.path()), ear, target)
+}
+
+/// The same with one more variable.
+pub(crate) fn with_stderr_and_variable(variable: (&str, &str), target: impl Target<()>) -> (Process, Ear) {
+    let ear = Ear::new();
+    let builder = by_shell("2>\"$OUT\"").env("OUT", ear.path()).env(variable.0, variable.1);
+    with_stderr_of(builder, ear, target)
+}
+
+fn with_stderr_of(builder: Builder, ear: Ear, target: impl Target<()>) -> (Process, Ear) {
+    let child = builder.target(target, ());
     child.start().unwrap();
     // Until the shell has opened the pipe, this end keeps it.
     (child, ear)
