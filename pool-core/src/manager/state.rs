@@ -17,6 +17,7 @@ mod ending;
 mod growth;
 mod ladder;
 mod losses;
+mod retrying;
 mod split;
 mod staff;
 mod strict;
@@ -31,6 +32,7 @@ use pool_ipc::LinkId;
 
 use self::breaker::Breaker;
 pub(crate) use self::breaker::RestartLimit;
+use self::retrying::Retrying;
 use self::staff::Staff;
 pub(crate) use self::staff::{Staffing, allowance};
 pub use self::strict::OnWorkerLoss;
@@ -42,8 +44,7 @@ use crate::manager::event::{Action, Event, Means, View};
 /// How long a frame may wait behind another one at a worker before it is taken back.
 const PATIENCE: Duration = Duration::from_millis(5);
 
-/// How long after the system refused to start a worker, or after the last of several that did not come up, another one is
-/// tried, while other workers are there.
+/// How long after the breaker lets workers start again one is tried.
 const RETRY: Duration = Duration::from_millis(100);
 
 /// What the pool as a whole is doing.
@@ -85,8 +86,8 @@ pub(crate) struct State {
     loaded: usize,
     /// How many feeds the feeder has not reported, those of workers that ended meanwhile included: it holds frames.
     feeds: usize,
-    /// Workers do not start, and no further one is tried before this.
-    retry_at: Option<Instant>,
+    /// Workers do not start, and no further one is tried for a while.
+    retrying: Retrying,
     timers: BTreeSet<(Instant, LinkId, Timer)>,
     staff: Staff,
     broken: Option<Arc<Broken>>,
@@ -105,7 +106,7 @@ impl State {
             breaker: Breaker::new(limits.staffing.restarts),
             loaded: 0,
             feeds: 0,
-            retry_at: None,
+            retrying: Retrying::new(),
             timers: BTreeSet::new(),
             staff: Staff::default(),
             broken: None,
@@ -214,6 +215,7 @@ impl State {
 
     fn ready(&mut self, link: LinkId, view: View, actions: &mut Vec<Action>) {
         self.breaker.heard_hello();
+        self.retrying.heard_hello();
         self.load(link, view.outstanding, |worker| {
             worker.greeted = true;
             if worker.stage == Stage::Starting {
@@ -342,7 +344,7 @@ impl State {
 
     /// Whether it makes sense to start a worker now.
     fn may_start(&self, view: View) -> bool {
-        let refused = self.retry_at.is_some_and(|retry_at| view.now < retry_at) && !self.is_deserted();
+        let refused = self.retrying.is_pausing(view.now) && !self.is_deserted();
         // Others are there, or the pool would be broken: one at a time is tried until one says hello.
         let coming =
             || self.workers.values().any(|worker| worker.stage == Stage::Starting) || !self.starting.is_empty();

@@ -24,13 +24,6 @@ impl State {
         self.retry_later(link, view);
     }
 
-    /// No worker is started for a moment, unless there is none.
-    fn retry_later(&mut self, link: LinkId, view: View) {
-        let retry_at = view.now + RETRY;
-        self.retry_at = Some(retry_at);
-        self.timers.insert((retry_at, link, Timer::Retry));
-    }
-
     /// A worker is gone.
     pub(super) fn ended(
         &mut self,

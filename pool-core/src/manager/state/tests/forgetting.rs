@@ -2,6 +2,8 @@
 
 use super::*;
 
+const LONGEST_PAUSE: Duration = Duration::from_millis(3200);
+
 #[test]
 fn worker_that_gives_back_all_that_a_caller_posted_is_employed_again() {
     let mut desk = Desk::with_idle_worker();
@@ -23,7 +25,7 @@ fn pool_that_has_workers_tries_for_another_now_and_then_until_one_comes_up() {
         if link >= 3 {
             assert_eq!(actions, [], "not at once");
             assert_eq!(desk.step(Event::Submitted, 8, 0), []);
-            desk.now += RETRY;
+            desk.now += LONGEST_PAUSE;
             actions = desk.step(Event::Submitted, 8, 0);
         }
     }
