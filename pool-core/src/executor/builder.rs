@@ -200,6 +200,8 @@ impl Builder {
     /// workers of a pool in the main process are at depth 1, those of a pool that a task of theirs makes at depth 2, and so on.
     /// A [`Process`](crate::Process) in between counts.
     ///
+    /// No more than 16 processes start one by another, whatever is said here.
+    ///
     /// A task may have a pool of its own. The limit is there for the task that, by mistake, makes a pool that runs the same
     /// task: it ends with [`PoolError::TooDeep`] and not with a machine full of processes.
     pub fn max_depth(mut self, max_depth: u32) -> Self {
