@@ -91,7 +91,7 @@ mod tests {
     #[test]
     fn a_system_that_refuses_is_asked_after_longer_and_longer_pauses() {
         let mut desk = Desk::with_idle_worker();
-        let (start, refused) = (LinkId(1), || StartFailure::NoHello { pid: 1, limit: FIRST });
+        let (start, refused) = (LinkId(1), || StartFailure::NoHello { pid: 1, limit: FIRST, stderr: None });
         assert_eq!(desk.step(Event::Submitted, 1, 0), [Action::Start(start)]);
         assert_eq!(desk.step(Event::StartFailed(start, refused()), 1, 0), []);
         for (number, pause) in (2..).zip([100, 200, 400, 800, 1600, 3200, 3200]) {
