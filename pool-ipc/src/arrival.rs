@@ -11,6 +11,7 @@
 
 use std::fs::File;
 use std::io;
+use std::mem::ManuallyDrop;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
@@ -98,7 +99,9 @@ pub(crate) fn takeover_of_children() -> Takeover {
 /// descriptor, memory or a thread.
 pub(crate) fn arrive() -> io::Result<Arrived> {
     let Claim { passport, control } = take_claim()?;
-    let control = control?;
+    // It stays open also where this fails: to the parent its end means that the child is gone or beyond help, and one on its
+    // way to an orderly exit would be killed before its exit code.
+    let control = ManuallyDrop::new(control?);
     standard_fds::fill()?;
     signals::arrange(passport.role)?;
     if passport.role != Role::Process {
@@ -114,7 +117,7 @@ pub(crate) fn arrive() -> io::Result<Arrived> {
     };
     let boot = receive_boot(&control, passport.life)?;
     let Passport { role, parent, .. } = passport;
-    Ok(Arrived { role, control, boot, parent_pid: parent.get(), watch })
+    Ok(Arrived { role, control: ManuallyDrop::into_inner(control), boot, parent_pid: parent.get(), watch })
 }
 
 /// What a child has in hands between the first question and its arrival.

@@ -37,6 +37,8 @@ const NEEDED: usize = 16;
 /// # Errors
 /// The parent is of another build, or this process has no descriptors or memory.
 pub(crate) fn far_end(arrived: Arrived) -> io::Result<Box<dyn FarEnd>> {
+    // The channel stays open for as long as the process lives, also where this fails, as in `arrival::arrive`.
+    let arrived = ManuallyDrop::new(arrived);
     let (nonce, door, bell) = receive_welcome(&arrived.control)?;
     let low_numbers = take_low_numbers()?;
     meeting::prepare_crate()?;
@@ -50,6 +52,7 @@ pub(crate) fn far_end(arrived: Arrived) -> io::Result<Box<dyn FarEnd>> {
         // Closed with the process.
         std::mem::forget(closer);
     }));
+    let arrived = ManuallyDrop::into_inner(arrived);
     let (requests, answers) = (ManuallyDrop::new(requests), ManuallyDrop::new(answers));
     let wire = Wire { requests, answers, bell, _control: ManuallyDrop::new(arrived.control) };
     Ok(Box::new(ChannelFarEnd { wire, boot: arrived.boot, assignment: Arc::default() }))
