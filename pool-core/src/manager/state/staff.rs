@@ -320,7 +320,8 @@ impl State {
 
     /// A worker may have had nothing to do for as long as it may.
     pub(super) fn may_be_idle(&mut self, link: LinkId, view: View, actions: &mut Vec<Action>) {
-        let goes_anyway = self.workers.values().filter(|worker| worker.leaving == Some(Leaving::Idle)).count();
+        let is_going = |worker: &&Worker| worker.leaving == Some(Leaving::Idle) && worker.holds_a_place();
+        let goes_anyway = self.workers.values().filter(is_going).count();
         let needed = self.on_duty().saturating_sub(goes_anyway) <= self.fewest();
         let Some(timeout) = self.limits.staffing.idle_timeout else { return };
         let Some(worker) = self.workers.get_mut(&link) else { return };

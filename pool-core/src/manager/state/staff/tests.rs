@@ -230,6 +230,20 @@ fn worker_that_a_caller_took_at_the_last_moment_is_not_idle() {
 }
 
 #[test]
+fn idle_worker_goes_also_while_another_is_on_its_way_out() {
+    let mut desk = Desk::new(2, Staffing { idle_timeout: Some(HOUR), ..Staffing::NONE });
+    desk.waiting = 2;
+    assert_eq!(desk.step(Event::Submitted, 0), [start(0), start(1)]);
+    desk.waiting = 0;
+    assert_eq!(desk.up(0), [offer(0)]);
+    desk.now += HOUR / 2;
+    assert_eq!(desk.up(1), [offer(1)]);
+    assert_eq!(desk.pass_to_some(), [withdraw(0)]);
+    assert_eq!(desk.step(Event::Withdrawn(LinkId(0)), 0), [close(0)]);
+    assert_eq!(desk.pass_to_some(), [withdraw(1)], "the first has not ended yet");
+}
+
+#[test]
 fn shrinking_sends_idle_workers_home_first_and_interrupts_none() {
     let mut desk = Desk::new(3, Staffing { min_workers: 3, ..Staffing::NONE });
     assert_eq!(desk.step(Event::Resized(3), 0), [start(0), start(1), start(2)]);
