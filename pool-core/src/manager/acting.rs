@@ -60,7 +60,7 @@ impl Manager {
             }
             Action::Corner(id) => self.corner(id, answers),
             Action::Soften(id) => self.soften(id),
-            Action::Kill(id) => self.end_worker(id),
+            Action::Kill(id) => self.end_worker(id, answers),
             Action::Break => {
                 if let Some(broken) = self.state.broken() {
                     self.pool.break_down(Arc::clone(broken));

@@ -173,9 +173,9 @@ impl State {
             Event::Burdened(link) => self.burdened(link, view),
             Event::Halved { link, frames } => self.halved(link, frames, view),
             Event::Limited(link) => actions.push(Action::Look(link)),
-            Event::Clocked { link, due } => self.clocked(link, due, actions),
+            Event::Clocked { link, due } => self.clocked(link, due, view, actions),
             Event::Measured { link, resident } => self.measured(link, resident, actions),
-            Event::Condemned(link) => self.condemned(link, actions),
+            Event::Condemned(link) => self.condemned(link, view, actions),
             Event::Cornered { link, holds } => self.cornered(link, holds, view, actions),
             Event::Ended { link, pid, cause, stderr, blamed } => {
                 let loss = Loss { pid, cause, time: LossTime::Idle, stderr };

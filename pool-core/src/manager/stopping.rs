@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Weak;
 use std::time::{Duration, Instant};
 
-use pool_ipc::{LinkId, Running, Share};
+use pool_ipc::{Link, LinkId, Running, Share};
 
 use crate::manager::Manager;
 use crate::manager::acting::{SIGTERM, kill};
@@ -136,6 +136,9 @@ impl Manager {
             }
             holds
         });
+        if !holds {
+            self.sentences.remove(&id);
+        }
         answers.push_back(Event::Cornered { link: id, holds });
     }
 
@@ -157,8 +160,12 @@ impl Manager {
     }
 
     /// Ends a worker. One that cannot be ended loses its task nevertheless, if that was to be stopped.
-    pub(super) fn end_worker(&mut self, id: LinkId) {
+    pub(super) fn end_worker(&mut self, id: LinkId, answers: &mut VecDeque<Event>) {
         let Some(link) = self.pool.link(id) else { return };
+        if self.is_served(&*link) {
+            self.sentences.remove(&id);
+            return answers.push_back(Event::Cornered { link: id, holds: false });
+        }
         if kill(&*link) || self.state.has_processes() {
             return;
         }
@@ -171,6 +178,12 @@ impl Manager {
             self.completions.push_back((owner, item, Err(error)));
         }
         self.leave_behind(&*link);
+    }
+
+    /// Whether what was to be stopped at this link is over, and the worker has gone on to an item that could not be had back.
+    fn is_served(&self, link: &dyn Link) -> bool {
+        let sentence = self.sentences.get(&link.id()).filter(|_| !self.state.is_halted());
+        sentence.is_some_and(|sentence| link.running().is_some_and(|running| !sentence.is_about(&running)))
     }
 }
 

@@ -4,7 +4,8 @@
 //!  Limited, or Timer::Limit -> Action::Look -> Clocked { Due::At }  -> Timer::Limit
 //!                                              Clocked { Due::Now } -+
 //!  Condemned --------------------------------------------------------+-> Action::Corner -> Cornered
-//!  Cornered { holds: true } -> Action::Soften, and Timer::Kill after the grace -> Action::Kill
+//!  Cornered { holds: true }  -> Action::Soften, and Timer::Kill after the grace -> Action::Kill
+//!  Cornered { holds: false } -> Action::Look, for what runs there now
 //! ```
 
 use std::time::Instant;
@@ -13,15 +14,15 @@ use pool_ipc::LinkId;
 
 use super::worker::Stage;
 use super::{State, Timer};
-use crate::manager::event::{Action, Due, View};
+use crate::manager::event::{Action, Due, Means, View};
 
 impl State {
     /// A look at a link has told when one of its limits is due.
-    pub(super) fn clocked(&mut self, link: LinkId, due: Due, actions: &mut Vec<Action>) {
+    pub(super) fn clocked(&mut self, link: LinkId, due: Due, view: View, actions: &mut Vec<Action>) {
         let Some(worker) = self.workers.get_mut(&link) else { return };
         match due {
             Due::Never => {}
-            Due::Now => self.condemned(link, actions),
+            Due::Now => self.condemned(link, view, actions),
             Due::At(at) if worker.look_at.is_some_and(|known| known <= at) => {}
             Due::At(at) => {
                 worker.look_at = Some(at);
@@ -40,9 +41,9 @@ impl State {
     }
 
     /// What this worker runs is to be stopped.
-    pub(super) fn condemned(&mut self, link: LinkId, actions: &mut Vec<Action>) {
+    pub(super) fn condemned(&mut self, link: LinkId, view: View, actions: &mut Vec<Action>) {
         let Some(worker) = self.workers.get_mut(&link) else { return };
-        if !worker.condemned {
+        if !worker.condemned || std::mem::take(&mut worker.acquitted) {
             worker.condemned = true;
             worker.offered = false;
             worker.stage = Stage::Closing;
@@ -52,11 +53,33 @@ impl State {
                 self.staff.look_again();
             }
             actions.push(Action::Corner(link));
+        } else if self.halted == Some(Means::Terminate) && !worker.outstays {
+            // The pool's end asked it, and would leave it at that.
+            worker.outstays = true;
+            self.insert_kill(link, view);
+        }
+    }
+
+    /// What was to be stopped is over, and something else may have begun in the same moment, with limits of its own. The
+    /// worker ends after that, and holds its place until then.
+    fn acquitted(&mut self, link: LinkId, actions: &mut Vec<Action>) {
+        if let Some(worker) = self.workers.get_mut(&link) {
+            worker.acquitted = true;
+            actions.push(Action::Look(link));
+        }
+    }
+
+    fn insert_kill(&mut self, link: LinkId, view: View) {
+        if let Some(end) = view.now.checked_add(self.limits.stop_grace) {
+            self.timers.insert((end, link, Timer::Kill));
         }
     }
 
     /// Nothing begins at this link any more, and what is to be stopped runs on, or has come to its end.
     pub(super) fn cornered(&mut self, link: LinkId, holds: bool, view: View, actions: &mut Vec<Action>) {
+        if !holds && self.halted.is_none() {
+            return self.acquitted(link, actions);
+        }
         if !holds || !self.has_grace() {
             return;
         }

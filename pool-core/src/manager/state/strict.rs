@@ -26,7 +26,7 @@ impl State {
         let unasked = worker.stage != Stage::Closing || blamed.is_some();
         self.limits.staffing.on_worker_loss == OnWorkerLoss::Break
             && self.halted.is_none()
-            && !worker.condemned
+            && (!worker.condemned || worker.acquitted)
             && unasked
     }
 

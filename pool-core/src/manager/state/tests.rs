@@ -129,12 +129,22 @@ fn task_past_its_limit_is_asked_to_end_and_killed_after_the_grace() {
 #[test]
 fn task_that_is_over_when_its_link_is_cornered_is_not_signalled() {
     let mut desk = with_late_worker();
-    assert_eq!(desk.step(Event::Cornered { link: LINK, holds: false }, 0, 1), []);
+    assert_eq!(desk.step(Event::Cornered { link: LINK, holds: false }, 0, 1), [Action::Look(LINK)]);
     let progress = Event::Progress { link: LINK, count: 1 };
     assert_eq!(desk.step(progress, 1, 0), [], "it is closed");
     assert_eq!(desk.step(exited(LINK), 0, 0), [Action::Start(OTHER)]);
     desk.now += GRACE;
     assert_eq!(desk.step(Event::Tick, 0, 0), []);
+}
+
+#[test]
+fn what_begins_in_the_moment_in_which_its_link_is_cornered_has_a_limit_of_its_own() {
+    let mut desk = with_late_worker();
+    assert_eq!(desk.step(Event::Cornered { link: LINK, holds: false }, 0, 1), [Action::Look(LINK)]);
+    assert_eq!(desk.step(Event::Clocked { link: LINK, due: Due::Now }, 0, 1), [Action::Corner(LINK)]);
+    assert_eq!(desk.step(Event::Cornered { link: LINK, holds: true }, 0, 1), [Action::Soften(LINK)]);
+    desk.now += GRACE;
+    assert_eq!(desk.step(Event::Tick, 0, 1), [Action::Kill(LINK)]);
 }
 
 #[test]

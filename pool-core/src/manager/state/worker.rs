@@ -50,7 +50,11 @@ pub(super) struct Worker {
     pub(super) look_at: Option<Instant>,
     /// What it runs is being stopped.
     pub(super) condemned: bool,
-    /// The same, and nothing can end it.
+    /// That was over before it was asked to end; what it runs else is not being stopped.
+    pub(super) acquitted: bool,
+    /// It was asked to end with the pool, and is over a limit besides.
+    pub(super) outstays: bool,
+    /// It is condemned, and nothing can end it.
     pub(super) given_up: bool,
     /// It said hello.
     pub(super) greeted: bool,
@@ -84,6 +88,8 @@ impl Worker {
             burdened: false,
             look_at: None,
             condemned: false,
+            acquitted: false,
+            outstays: false,
             given_up: false,
             greeted: false,
             too_late: false,

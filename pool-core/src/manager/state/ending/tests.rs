@@ -2,7 +2,7 @@
 
 use pool_ipc::LinkId;
 
-use crate::manager::event::{Action, Event, Means};
+use crate::manager::event::{Action, Due, Event, Means};
 use crate::manager::state::OnWorkerLoss;
 use crate::manager::state::tests::{Desk, GRACE, LINK, OTHER, ended};
 
@@ -82,6 +82,21 @@ fn stronger_end_follows_a_weaker_one() {
     desk.step(Event::Halt(Means::Ladder), 0, 0);
     assert_eq!(desk.step(Event::Cornered { link: LINK, holds: true }, 0, 0), [Action::Soften(LINK)]);
     assert!(desk.step(Event::Halt(Means::Kill), 0, 0).contains(&Action::Kill(LINK)));
+}
+
+#[test]
+fn what_does_not_mind_a_terminate_is_still_killed_at_its_limit() {
+    let mut desk = draining_with_workers_of_all_kinds();
+    desk.step(Event::Halt(Means::Terminate), 0, 0);
+    assert_eq!(desk.step(Event::Condemned(LINK), 0, 0), []);
+    assert_eq!(desk.step(Event::Condemned(LINK), 0, 0), []);
+    desk.now += GRACE;
+    assert_eq!(desk.step(Event::Tick, 0, 0), [Action::Kill(LINK)]);
+    let mut desk = draining_with_workers_of_all_kinds();
+    desk.step(Event::Halt(Means::Terminate), 0, 0);
+    assert_eq!(desk.step(Event::Clocked { link: LINK, due: Due::Now }, 0, 0), []);
+    desk.now += GRACE;
+    assert_eq!(desk.step(Event::Tick, 0, 0), [Action::Kill(LINK)]);
 }
 
 #[test]
