@@ -32,7 +32,7 @@ use crate::future::listeners::Listeners;
 use crate::future::retry::Retry;
 use crate::future::snapshot::FutureState;
 use crate::future::value::Encoded;
-use crate::sync::{AtomicU32, Condvar, Mutex, Ordering, Wakeup, wait};
+use crate::sync::{AtomicU32, Condvar, Mutex, MutexGuard, Ordering, Wakeup, wait};
 
 /// What all handles of a future share with the one who completes it.
 pub(crate) struct Shared {
@@ -50,6 +50,8 @@ pub(crate) struct Shared {
 
 pub(super) struct State {
     place: Place,
+    /// The task is not to begin any more, should the pool have it back, and ends with this then.
+    barred: Option<Box<TaskError>>,
     pub(super) listeners: Listeners,
 }
 
@@ -113,7 +115,7 @@ impl Shared {
             retry,
             desk,
             handles: AtomicU32::new(0),
-            state: Mutex::new(State { place: Place::Queued, listeners: Listeners::default() }),
+            state: Mutex::new(State { place: Place::Queued, barred: None, listeners: Listeners::default() }),
             done: Condvar::new(),
             outcome: OnceLock::new(),
         })
@@ -138,6 +140,13 @@ impl Shared {
     pub(crate) fn post_with<E>(&self, post: impl FnOnce() -> Result<(Arc<dyn Link>, Ticket), E>) -> Posting<E> {
         let mut state = self.state.lock();
         if self.outcome.get().is_some() {
+            return Posting::Cancelled;
+        }
+        if let Some(error) = state.barred.take() {
+            let settled = self.settle(&mut state, Self::place_of(&error), Err(*error));
+            drop(state);
+            let callbacks = self.announce(settled);
+            self.hand_over(callbacks);
             return Posting::Cancelled;
         }
         let (link, ticket) = match post() {
@@ -197,7 +206,7 @@ impl Shared {
         if self.is_foreign() {
             return self.is_cancelled();
         }
-        let (callbacks, recalled) = self.withdraw(&TaskError::Cancelled);
+        let (callbacks, recalled) = self.end_unbegun(self.state.lock(), &TaskError::Cancelled);
         if let (Some(link), Some(desk)) = (recalled, self.desk.upgrade()) {
             desk.recalled(link);
         }
@@ -208,11 +217,21 @@ impl Shared {
         self.is_cancelled()
     }
 
-    /// Ends the task with this error if it has not begun. Gives the callbacks, which are the caller's to run, and the link
-    /// that has room now.
+    /// Ends the task with this error if it has not begun; one that may have does not begin again. Gives the callbacks, which
+    /// are the caller's to run, and the link that has room now.
     pub(crate) fn withdraw(&self, error: &TaskError) -> (Vec<Callback>, Option<LinkId>) {
-        let place = Self::place_of(error);
         let mut state = self.state.lock();
+        state.barred.get_or_insert_with(|| Box::new(error.clone()));
+        self.end_unbegun(state, error)
+    }
+
+    /// Whether the task is not to begin again.
+    pub(crate) fn is_withdrawn(&self) -> bool {
+        self.state.lock().barred.is_some()
+    }
+
+    fn end_unbegun(&self, mut state: MutexGuard<'_, State>, error: &TaskError) -> (Vec<Callback>, Option<LinkId>) {
+        let place = Self::place_of(error);
         let TakenBack::Yes(recalled) = Self::take_back(&state.place) else { return (Vec::new(), None) };
         let error = match &self.retry {
             None => error.clone(),

@@ -220,6 +220,34 @@ fn a_task_that_the_pool_took_back_is_cancelled_without_its_link() {
 }
 
 #[test]
+fn a_task_that_was_stopped_too_late_to_be_had_back_does_not_begin_when_it_comes_back() {
+    let (desk, shared, future) = pooled();
+    let link = FakeLink::with_frame();
+    post(&shared, &link);
+    *link.frame.lock() = None;
+    let (callbacks, room) = shared.withdraw(&TaskError::Abandoned);
+    assert!(callbacks.is_empty() && room.is_none() && !future.done(), "its worker may have begun it");
+    let journal = Journal::default();
+    write_down(&future, &journal, "it");
+    shared.unpost();
+    assert!(matches!(shared.post_with::<()>(|| unreachable!("it is not to begin")), Posting::Cancelled));
+    assert!(matches!(future.exception(), Some(TaskError::Abandoned)));
+    desk.run_all();
+    assert_eq!(*journal.lock(), ["it finished with an error"]);
+}
+
+#[test]
+fn a_task_that_was_stopped_while_it_ran_has_the_result_that_it_came_to() {
+    let (_desk, shared, future) = pooled();
+    let link = FakeLink::with_frame();
+    post(&shared, &link);
+    link.begin();
+    let _ = shared.withdraw(&TaskError::Abandoned);
+    run_all(shared.complete(forty_two()));
+    assert_eq!(future.result().unwrap(), 42);
+}
+
+#[test]
 fn a_refused_post_leaves_the_future_queued() {
     let (_desk, shared, future) = pooled();
     assert!(matches!(shared.post_with(|| Err("full")), Posting::Refused("full")));

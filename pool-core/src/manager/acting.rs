@@ -24,7 +24,7 @@ impl Manager {
             let (outstanding, room) = link.map_or((0, usize::MAX), |link| (link.outstanding(), link.room()));
             // What is doomed waits for no worker.
             let waiting = if self.doom.is_some() { 0 } else { self.pool.backlog.waiting() };
-            let (overdue, delayed) = (self.pool.backlog.is_overdue(), self.delayed.len());
+            let (overdue, delayed) = (self.pool.backlog.is_overdue(), self.to_be_tried_again());
             let view = View { now, waiting, overdue, outstanding, room, delayed };
             log::trace!("{event:?}, {} waiting, {outstanding} outstanding", view.waiting);
             self.state.step(event, view, &mut actions);

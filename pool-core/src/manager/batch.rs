@@ -193,6 +193,11 @@ impl Batch {
         }
     }
 
+    /// Whether nothing of it is to begin any more.
+    pub(crate) fn is_withdrawn(&self) -> bool {
+        self.state.lock().ended.is_some()
+    }
+
     /// Whether an item has an outcome.
     pub(crate) fn has(&self, item: u32) -> bool {
         !matches!(self.state.lock().outcomes.get(item as usize), Some(Item::Pending))

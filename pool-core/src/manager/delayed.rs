@@ -50,8 +50,19 @@ impl Delayed {
 }
 
 impl Manager {
+    /// Brings the outcomes of the turn.
+    pub(super) fn complete(&mut self, now: Instant) {
+        let were_some = !self.completions.is_empty();
+        while let Some((owner, item, outcome)) = self.completions.pop_front() {
+            self.conclude(owner, item, outcome, now);
+        }
+        if were_some && self.state.awaits_its_end() && !self.abandoned {
+            self.decide(Event::Submitted, now);
+        }
+    }
+
     /// Brings an outcome to its future, or has the item run again.
-    pub(super) fn conclude(&mut self, owner: Owner, item: u32, outcome: Result<Encoded, TaskError>, now: Instant) {
+    fn conclude(&mut self, owner: Owner, item: u32, outcome: Result<Encoded, TaskError>, now: Instant) {
         let work = Work::of(&owner);
         let judged = match self.takes_retries() {
             true => work.judge(item, outcome),
@@ -72,6 +83,16 @@ impl Manager {
                 self.delayed.add(at, frame);
             }
         }
+    }
+
+    /// Whether what failed may be run again: nothing is, once all that waits is doomed.
+    fn takes_retries(&self) -> bool {
+        !self.abandoned && self.doom.is_none() && self.state.broken().is_none()
+    }
+
+    /// How many items are to be run again, at most: an outcome that is not brought yet may be such a one, too.
+    pub(super) fn to_be_tried_again(&self) -> usize {
+        self.delayed.len() + if self.takes_retries() { self.completions.len() } else { 0 }
     }
 
     /// Something that waits here may have been cancelled, and a pool that drains may have waited for nothing else.

@@ -155,17 +155,6 @@ impl Manager {
         self.complete(now);
     }
 
-    fn complete(&mut self, now: Instant) {
-        while let Some((owner, item, outcome)) = self.completions.pop_front() {
-            self.conclude(owner, item, outcome, now);
-        }
-    }
-
-    /// Whether what failed may be run again: nothing is, once all that waits is doomed.
-    fn takes_retries(&self) -> bool {
-        !self.abandoned && self.doom.is_none() && self.state.broken().is_none()
-    }
-
     /// What callers and the feeder said.
     fn hear(&mut self, inbox: Inbox, now: Instant) {
         let Inbox { events, demands, stops, withdrawn, .. } = inbox;

@@ -91,6 +91,7 @@ impl Work {
     pub(crate) fn judge(&self, item: u32, outcome: Result<Encoded, TaskError>) -> Judged {
         match self.retry() {
             None => Judged::Final(outcome),
+            Some(retry) if self.is_withdrawn() => Judged::Final(retry.conclude(self.task(), item, outcome)),
             Some(retry) => retry.judge(self.task(), item, outcome),
         }
     }
@@ -100,6 +101,14 @@ impl Work {
         match self.retry() {
             None => error,
             Some(retry) => retry.last_error(self.task(), item, error),
+        }
+    }
+
+    /// Whether nothing of it is to begin any more.
+    fn is_withdrawn(&self) -> bool {
+        match self {
+            Self::Single(shared) => shared.is_withdrawn(),
+            Self::Batch(batch) => batch.is_withdrawn(),
         }
     }
 

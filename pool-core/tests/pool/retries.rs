@@ -24,6 +24,7 @@ claims! { on_processes:
     who_did_not_run_does_not_use_up_an_attempt,
     a_task_past_its_limit_is_run_again_where_that_was_asked_for,
     a_killed_task_is_not_run_again,
+    shutdown_runs_the_attempts_of_what_costs_the_last_worker,
 }
 
 fn quickly(attempts: u32) -> RetryPolicy {
@@ -180,6 +181,23 @@ fn shutdown_runs_the_attempts_that_are_left(builder: Builder) {
     let future = pool.task().retry(quickly(4).on_panic(true)).submit(panic_before, (3,)).unwrap();
     pool.shutdown();
     assert_eq!(future.result().unwrap(), 3);
+}
+
+fn stop_and_abort_before(gate: String, attempt: u32) -> u32 {
+    stop_at(gate, task::attempt());
+    abort_before(attempt)
+}
+
+fn shutdown_runs_the_attempts_of_what_costs_the_last_worker(builder: Builder) {
+    let gate = Gate::new();
+    let pool = pool(builder, 1);
+    let future = pool.task().retry(quickly(3)).submit(stop_and_abort_before, (gate.name(), 2)).unwrap();
+    let first = gate.next();
+    pool.shutdown_with(pool_core::Shutdown::new().no_wait());
+    drop(first);
+    drop(gate.next());
+    drop(gate.next());
+    assert_eq!(future.result().unwrap(), 2);
 }
 
 fn cancelling_what_waits_ends_the_attempts_that_are_left(builder: Builder) {

@@ -193,6 +193,13 @@ impl Retry {
         Box::new(Self { policy, payload, terms: terms.copied().unwrap_or_default(), seed, failed: Mutex::default() })
     }
 
+    /// The same with pauses that follow from this seed, whatever was submitted before.
+    #[cfg(feature = "simulation")]
+    pub(crate) fn seeded(mut self: Box<Self>, seed: u64) -> Box<Self> {
+        self.seed = seed;
+        self
+    }
+
     /// Judges the outcome of an execution.
     pub(crate) fn judge(&self, task: &str, item: u32, outcome: Result<Encoded, TaskError>) -> Judged {
         let minded = self.policy.minds(&outcome);
@@ -202,8 +209,8 @@ impl Retry {
         let deaths = causes.iter().chain(outcome.as_ref().err()).filter(|cause| is_death(cause)).count();
         let poisons = deaths >= self.policy.poison_limit as usize;
         if !minded || poisons || attempt + 1 >= self.policy.attempts {
-            let causes = failed.remove(&item).unwrap_or_default();
-            return Judged::Final(outcome.map_err(|last| exhausted(task, causes, last)));
+            drop(failed);
+            return Judged::Final(self.conclude(task, item, outcome));
         }
         // An unwanted value has no cause but itself.
         causes.push(outcome.err().unwrap_or_else(|| TaskError::Unwanted(task.to_owned())));
@@ -211,6 +218,17 @@ impl Retry {
         let pause = self.policy.backoff.pause(attempt, self.seed ^ u64::from(item) << 32);
         let terms = Terms { attempt: attempt + 1, ..self.terms };
         Judged::Again { payload: self.payload.clone(), terms: Arc::new(terms), pause }
+    }
+
+    /// The outcome of an item's last attempt, with the causes of those before.
+    pub(crate) fn conclude(
+        &self,
+        task: &str,
+        item: u32,
+        outcome: Result<Encoded, TaskError>,
+    ) -> Result<Encoded, TaskError> {
+        let causes = self.failed.lock().remove(&item).unwrap_or_default();
+        outcome.map_err(|last| exhausted(task, causes, last))
     }
 }
 

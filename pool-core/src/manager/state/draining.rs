@@ -11,6 +11,15 @@ use super::{Phase, State};
 use crate::manager::event::{Action, View};
 
 impl State {
+    /// Whether the pool may have waited for nothing but outcomes that were to be brought.
+    pub(crate) fn awaits_its_end(&self) -> bool {
+        match self.phase {
+            Phase::Draining => true,
+            Phase::Broken => self.is_deserted(),
+            Phase::Open | Phase::Finished => false,
+        }
+    }
+
     /// Whether frames may come to a worker that has none now.
     pub(super) fn may_come_back(&self, view: View) -> bool {
         self.phase == Phase::Draining && (self.loaded > 0 || self.feeds > 0 || view.delayed > 0)
