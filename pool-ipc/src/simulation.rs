@@ -16,7 +16,7 @@ use crate::slot::parent::{Memory, ParentEnd, ParentSide, SentLarge};
 use crate::slot::region::Region;
 use crate::slot::word::Word;
 use crate::slot::worker::{Closing, Look, Opened, SlotJob, TakenLarge, WorkerEnd, WorkerSide};
-use crate::terms::Running;
+use crate::terms::{Assignment, Running};
 
 /// The error number of a system without memory.
 const ENOMEM: i32 = 12;
@@ -30,7 +30,8 @@ pub fn link(id: LinkId) -> (Near, Far) {
     let closing = Closing::new(Arc::clone(&memory));
     let bells = Arc::new(Bells { awake: AtomicBool::new(true), rung: AtomicBool::new(false) });
     let end = WorkerEnd::new(Arc::clone(&memory), Arc::clone(&closing), FarSide { bells: Arc::clone(&bells) });
-    let far = Far { stage: Stage::Between(Box::new(end)), bells: Arc::clone(&bells) };
+    let assignment = end.assignment();
+    let far = Far { stage: Stage::Between(Box::new(end)), bells: Arc::clone(&bells), assignment };
     let near = ParentEnd::new(id, Arc::clone(&memory), NearSide { bells: Arc::clone(&bells) });
     (Near { end: near, closing, bells, memory }, far)
 }
@@ -169,6 +170,7 @@ impl Drop for Near {
 pub struct Far {
     stage: Stage,
     bells: Arc<Bells>,
+    assignment: Arc<dyn Assignment>,
 }
 
 enum Stage {
@@ -230,6 +232,11 @@ impl Far {
     /// The payload of its frame.
     pub fn request(&mut self) -> &[u8] {
         self.job().request()
+    }
+
+    /// How often the item that was claimed last was run before, as the parent says.
+    pub fn attempt(&self) -> u32 {
+        self.assignment.attempt()
     }
 
     /// Publishes the outcome of the item that was claimed last.

@@ -220,7 +220,8 @@ impl Builder {
 impl ProcessPoolExecutor {
     /// Allows so many workers from now on. More of them start when they are needed. Where there are too many, idle ones end
     /// at once, and others when they have finished the task that they run: none is interrupted, and what waits behind it
-    /// goes elsewhere. Below the builder's `min_workers`, that counts as so many, too.
+    /// goes elsewhere. Below the builder's `min_workers`, that counts as so many, too. A pool that was shut down does not
+    /// become smaller any more: it ends with what it has left.
     ///
     /// ```
     /// use pool_core::ProcessPoolExecutor;

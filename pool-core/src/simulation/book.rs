@@ -10,6 +10,9 @@ use pool_ipc::{ExitCause, LinkId};
 
 use crate::future::{Future, Shared};
 use crate::manager::{Batch, TimeLimits};
+use crate::simulation::attempts;
+use crate::simulation::ends::Forced;
+use crate::simulation::policy::{Fate, Policy};
 
 /// The account of one simulation.
 #[derive(Default)]
@@ -18,13 +21,24 @@ pub(super) struct Book {
     pub(super) next: u64,
     /// The pid and the cause of workers that ended.
     pub(super) deaths: BTreeMap<LinkId, (u32, ExitCause)>,
+    /// How many of them were told to.
+    pub(super) dismissed: usize,
     /// When that could be seen.
     pub(super) times_of_death: BTreeMap<LinkId, Duration>,
     /// Workers that broke the protocol: what they did is not believed.
     pub(super) liars: BTreeSet<LinkId>,
+    /// How many items each worker has begun.
+    pub(super) begun: BTreeMap<LinkId, u32>,
     pub(super) shut: bool,
     pub(super) cancelled_pending: bool,
-    pub(super) given_up: bool,
+    /// What was to end the pool by force.
+    pub(super) forced: Vec<Forced>,
+    /// Whether links give back what was posted.
+    pub(super) recall: bool,
+    /// When everybody had last done all that there was to do.
+    pub(super) rested_at: Duration,
+    /// When there was nothing more to decide.
+    pub(super) finished_at: Option<Duration>,
     /// Manager or feeder panicked, and what was under way was given up.
     pub(super) panicked: bool,
     /// What was seen to be wrong, first things first.
@@ -40,9 +54,15 @@ pub(super) struct Entry {
     pub(super) cancelled: bool,
     /// Somebody asked for it to be killed.
     pub(super) kill_asked: bool,
+    /// When somebody was told that it is going to be.
+    pub(super) killed_at: Option<Duration>,
     /// Its caller has it: before that nobody does.
     pub(super) handed_out: bool,
+    /// The pool ended before it was handed in, though it was open when that was asked.
+    pub(super) came_late: bool,
     pub(super) limits: TimeLimits,
+    pub(super) policy: Option<Policy>,
+    pub(super) submitted_at: Duration,
     pub(super) callbacks_added: u32,
     pub(super) callbacks_run: u32,
     /// It stands still until it is let go.
@@ -54,34 +74,66 @@ pub(super) enum What {
     Batch(Arc<Batch>),
 }
 
+impl Entry {
+    /// When it is not to begin any more, if ever.
+    pub(super) fn closes_at(&self) -> Option<Duration> {
+        let deadline = self.limits.deadline.map(|limit| self.submitted_at + limit);
+        deadline.into_iter().chain(self.killed_at).min()
+    }
+
+    /// Whether everything of it has come to its end.
+    pub(super) fn is_done(&self) -> bool {
+        match &self.what {
+            What::Single { shared, .. } => shared.is_done(),
+            What::Batch(batch) => batch.is_done(),
+        }
+    }
+}
+
+/// What a caller asks for when it submits.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Wish {
+    /// The task is to stand still until it is let go.
+    pub(super) held: bool,
+    pub(super) limits: TimeLimits,
+    pub(super) policy: Option<Policy>,
+}
+
 /// What workers did for one item.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Item {
+    /// How many attempts there were.
     pub(super) begun: u32,
     /// Who began it last.
     pub(super) by: Option<LinkId>,
     pub(super) begun_at: Duration,
-    pub(super) published: bool,
+    /// What came of the last attempt, if its worker could say so.
+    pub(super) published: Option<Fate>,
+    pub(super) published_at: Duration,
+    /// How many attempts panicked, and how many had a value that is not wanted.
+    pub(super) panics: u32,
+    pub(super) unwanted: u32,
     /// A worker that is not believed had to do with it.
     pub(super) tainted: bool,
 }
 
 impl Book {
-    pub(super) fn enter(&mut self, id: u64, what: What, items: u32, held: bool, limits: TimeLimits) {
-        let items = vec![Item::default(); items as usize];
-        let (cancel_asked, cancelled, kill_asked, callbacks_added, callbacks_run) = (false, false, false, 0, 0);
-        let handed_out = false;
+    pub(super) fn enter(&mut self, id: u64, what: What, items: u32, wish: Wish, now: Duration) {
         let entry = Entry {
-            handed_out,
             what,
-            items,
-            cancel_asked,
-            cancelled,
-            kill_asked,
-            limits,
-            callbacks_added,
-            callbacks_run,
-            held,
+            items: vec![Item::default(); items as usize],
+            cancel_asked: false,
+            cancelled: false,
+            kill_asked: false,
+            killed_at: None,
+            handed_out: false,
+            came_late: false,
+            limits: wish.limits,
+            policy: wish.policy,
+            submitted_at: now,
+            callbacks_added: 0,
+            callbacks_run: 0,
+            held: wish.held,
         };
         self.entries.insert(id, entry);
     }
@@ -91,27 +143,30 @@ impl Book {
         self.violations.push(text);
     }
 
-    /// A worker has claimed an item.
-    pub(super) fn begin(&mut self, id: u64, item: u32, link: LinkId, now: Duration) {
-        let Some((cancelled, item_of)) = self.item(id, item) else {
+    /// A worker has claimed an item, and was told which attempt it is.
+    pub(super) fn begin(&mut self, (id, item): (u64, u32), link: LinkId, told: u32, now: Duration) {
+        let Some(entry) = self.entries.get(&id).filter(|entry| (item as usize) < entry.items.len()) else {
             return self.violation(format!("{link:?} runs item {item} of task {id}, which nobody submitted"));
         };
-        item_of.begun += 1;
-        item_of.by = Some(link);
-        item_of.begun_at = now;
-        let twice = item_of.begun > 1 && !item_of.tainted;
-        if twice {
-            self.violation(format!("item {item} of task {id} is begun twice, now by {link:?}"));
+        if let Err(why) = attempts::may_begin(self, entry, &entry.items[item as usize], told, now) {
+            self.violation(format!("item {item} of task {id} is begun by {link:?}, {why}"));
         }
-        if cancelled {
-            self.violation(format!("item {item} of task {id} is begun by {link:?} after it was cancelled"));
+        if let Some(item) = self.item(id, item) {
+            item.begun += 1;
+            item.by = Some(link);
+            item.begun_at = now;
+            item.published = None;
         }
+        *self.begun.entry(link).or_default() += 1;
     }
 
     /// A worker has published an item's outcome.
-    pub(super) fn publish(&mut self, id: u64, item: u32) {
-        if let Some((_, item)) = self.item(id, item) {
-            item.published = true;
+    pub(super) fn publish(&mut self, id: u64, item: u32, fate: Fate, now: Duration) {
+        if let Some(item) = self.item(id, item) {
+            item.published = Some(fate);
+            item.published_at = now;
+            item.panics += u32::from(fate == Fate::Panic);
+            item.unwanted += u32::from(fate == Fate::Unwanted);
         }
     }
 
@@ -126,10 +181,16 @@ impl Book {
     pub(super) fn cancelled(&mut self, id: u64) {
         let Some(entry) = self.entries.get_mut(&id) else { return };
         entry.cancelled = true;
-        let begun = entry.items.iter().any(|item| item.begun > 0 && !item.tainted);
-        if begun {
+        let entry = &self.entries[&id];
+        let runs = entry.items.iter().any(|item| !item.tainted && !attempts::waits(self, entry, item));
+        if runs {
             self.violation(format!("task {id} was begun and then cancelled"));
         }
+    }
+
+    /// Whether nothing is to be tried again, and nothing to be begun, for a reason that a caller knows of.
+    pub(super) fn is_ending(&self) -> bool {
+        self.cancelled_pending || !self.forced.is_empty() || self.panicked
     }
 
     /// A callback runs, the so-manieth that was added.
@@ -145,9 +206,7 @@ impl Book {
         }
     }
 
-    fn item(&mut self, id: u64, item: u32) -> Option<(bool, &mut Item)> {
-        let entry = self.entries.get_mut(&id)?;
-        let cancelled = entry.cancelled;
-        entry.items.get_mut(item as usize).map(|item| (cancelled, item))
+    fn item(&mut self, id: u64, item: u32) -> Option<&mut Item> {
+        self.entries.get_mut(&id)?.items.get_mut(item as usize)
     }
 }

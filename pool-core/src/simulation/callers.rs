@@ -3,13 +3,17 @@
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use pool_ipc::{Frame, Owner};
+use pool_ipc::{Body, Frame, Owner, Terms};
 
-use crate::error::{ForcedBy, SubmitError};
-use crate::future::{Desk, Future, Shared};
-use crate::manager::{Batch, Demand, Force, Means, Pool, TimeLimits, watch_deadline};
-use crate::simulation::book::What;
+use crate::error::SubmitError;
+use crate::future::{Desk, Future, Retry, Shared};
+use crate::manager::{Batch, Pool, TimeLimits, watch_deadline};
+use crate::simulation::book::{What, Wish};
+use crate::simulation::driver::{self, Others};
+use crate::simulation::ends;
+use crate::simulation::policy::Policy;
 use crate::simulation::request::payload;
+use crate::simulation::sabotage::Sabotage;
 use crate::simulation::world::World;
 
 /// What tasks are called.
@@ -17,13 +21,15 @@ const NAME: &str = "simulated";
 
 /// One deed of a caller.
 pub(super) fn act(world: &Arc<World>) {
-    let (choice, shuts) = {
+    let (choice, shuts, resizes) = {
         let mut state = world.state();
         let shuts = state.random.one_in(world.plan.shutdown);
-        (state.random.below(20), shuts)
+        let resizes = state.random.one_in(world.plan.resizes);
+        (state.random.below(20), shuts, resizes)
     };
     match choice {
-        _ if shuts => shut_down(world),
+        _ if shuts => ends::shut_down(world),
+        _ if resizes => resize(world),
         0..=7 => submit(world, false),
         8..=10 => submit_batch(world),
         11..=13 => cancel_or_kill(world),
@@ -32,35 +38,93 @@ pub(super) fn act(world: &Arc<World>) {
     }
 }
 
+fn resize(world: &World) {
+    let Some(pool) = world.pool() else { return };
+    let mut state = world.state();
+    let workers = 1 + state.random.below(5) as usize;
+    state.size.ask(workers);
+    drop(state);
+    log::trace!("caller: wants {workers} workers");
+    if world.plan.sabotage != Some(Sabotage::ResizeIsLost) {
+        pool.resize(workers);
+    }
+}
+
 /// Submits one task, which may be one that stands still.
 pub(super) fn submit(world: &Arc<World>, held: bool) {
     let Some(pool) = world.pool() else { return };
-    let shared = Shared::new(NAME, desk(&pool));
+    let order = Order::new(world, if held { Wish { held, ..Wish::default() } } else { wish(world) });
+    let shared = Shared::with_retry(NAME, desk(&pool), order.retry(world));
     let handle = Some(Future::of(Arc::clone(&shared)));
-    let limits = if held { TimeLimits::default() } else { limits(world) };
-    let (id, padding) = enter(world, What::Single { shared: Arc::clone(&shared), handle }, 1, held, limits);
-    log::trace!("caller: submits task {id}, {limits:?}");
-    hand_in(world, &pool, id, Frame::new(shared, payload(id, padding), 1), limits);
+    order.enter(world, What::Single { shared: Arc::clone(&shared), handle }, 1);
+    log::trace!("caller: submits task {}, {:?}", order.id, order.wish);
+    hand_in(world, &pool, &order, order.frame(shared, 1));
 }
 
 fn submit_batch(world: &Arc<World>) {
     let Some(pool) = world.pool() else { return };
     let items = 1 + world.state().random.below(world.plan.batch_items) as u32;
-    let batch = Batch::new(NAME, desk(&pool), None, items);
-    let limits = limits(world);
-    let (id, padding) = enter(world, What::Batch(Arc::clone(&batch)), items, false, limits);
-    log::trace!("caller: submits task {id}, a batch of {items}, {limits:?}");
-    hand_in(world, &pool, id, Frame::new(batch, payload(id, padding), items), limits);
+    let order = Order::new(world, wish(world));
+    let batch = Batch::new(NAME, desk(&pool), order.retry(world), items);
+    order.enter(world, What::Batch(Arc::clone(&batch)), items);
+    log::trace!("caller: submits task {}, a batch of {items}, {:?}", order.id, order.wish);
+    hand_in(world, &pool, &order, order.frame(batch, items));
 }
 
-/// The time limits of the next task, which has none most often.
-fn limits(world: &World) -> TimeLimits {
+/// What a caller asks for with the next task, which is nothing most often.
+fn wish(world: &World) -> Wish {
     let mut state = world.state();
     let mut limit = || {
         let limited = state.random.one_in(world.plan.limits);
         limited.then(|| Duration::from_micros(state.random.pick(&[0, 300, 5_000, 100_000, 10_000_000])))
     };
-    TimeLimits { timeout: limit(), deadline: limit() }
+    let limits = TimeLimits { timeout: limit(), deadline: limit() };
+    let policy = state.random.one_in(world.plan.retries).then(|| Policy::new(&mut state.random));
+    Wish { held: false, limits, policy }
+}
+
+/// A task that is about to be submitted.
+struct Order {
+    id: u64,
+    wish: Wish,
+    payload: Body,
+    /// What the pool is told of the limits.
+    terms: Option<Arc<Terms>>,
+}
+
+impl Order {
+    fn new(world: &World, wish: Wish) -> Self {
+        let now = world.now();
+        let mut state = world.state();
+        let id = state.book.next;
+        state.book.next += 1;
+        let payload = Body::shared(payload(id, state.random.pick(&[0, 0, 20, 600])));
+        let limits = match world.plan.sabotage {
+            Some(Sabotage::TimeoutIsForgotten) => TimeLimits { timeout: None, ..wish.limits },
+            _ => wish.limits,
+        };
+        Self { id, wish, payload, terms: limits.terms(now) }
+    }
+
+    fn retry(&self, world: &World) -> Option<Box<Retry>> {
+        let put_in = world.plan.sabotage;
+        let policy = match (self.wish.policy, put_in) {
+            (Some(_), Some(Sabotage::RetryIsForgotten)) => None,
+            (None, Some(Sabotage::RetryIsMadeUp)) if !self.wish.held => Some(Policy::new(&mut world.state().random)),
+            (policy, _) => policy,
+        };
+        policy.map(|policy| policy.retry(self.id, &self.payload, self.terms.as_deref(), put_in))
+    }
+
+    fn enter(&self, world: &World, what: What, items: u32) {
+        let mut state = world.state();
+        let now = state.now;
+        state.book.enter(self.id, what, items, self.wish, now);
+    }
+
+    fn frame(&self, owner: Owner, items: u32) -> Frame {
+        Frame { terms: self.terms.clone(), ..Frame::new(owner, self.payload.clone(), items) }
+    }
 }
 
 fn desk(pool: &Arc<Pool>) -> Weak<dyn Desk> {
@@ -68,23 +132,33 @@ fn desk(pool: &Arc<Pool>) -> Weak<dyn Desk> {
     weak
 }
 
-fn enter(world: &World, what: What, items: u32, held: bool, limits: TimeLimits) -> (u64, usize) {
-    let mut state = world.state();
-    let id = state.book.next;
-    state.book.next += 1;
-    state.book.enter(id, what, items, held, limits);
-    (id, state.random.pick(&[0, 0, 20, 600]))
+/// As a submit does it. Others may act between its steps.
+fn hand_in(world: &Arc<World>, pool: &Pool, order: &Order, frame: Frame) {
+    let owner = Owner::clone(&frame.owner);
+    let admitted = pool.admit();
+    driver::interrupt(world, Others::Anyone);
+    if let Err(error) = admitted.and_then(|()| pool.submit(frame)) {
+        return be_refused(world, order.id, &error);
+    }
+    note_hand_in(world, order.id);
+    driver::interrupt(world, Others::Anyone);
+    if let Some(entry) = world.state().book.entries.get_mut(&order.id) {
+        entry.handed_out = true;
+    }
+    if world.plan.sabotage != Some(Sabotage::DeadlineIsForgotten) {
+        watch_deadline(pool, &owner, order.terms.as_deref(), order.wish.limits.deadline);
+    }
 }
 
-fn hand_in(world: &World, pool: &Pool, id: u64, frame: Frame, limits: TimeLimits) {
-    let (owner, terms) = (Owner::clone(&frame.owner), limits.terms(world.now()));
-    let frame = Frame { terms: terms.clone(), ..frame };
-    let Err(error) = pool.admit().and_then(|()| pool.submit(frame)) else {
-        if let Some(entry) = world.state().book.entries.get_mut(&id) {
-            entry.handed_out = true;
-        }
-        return watch_deadline(pool, &owner, terms.as_deref(), limits.deadline);
-    };
+fn note_hand_in(world: &World, id: u64) {
+    let book = &mut world.state().book;
+    let came_late = book.finished_at.is_some();
+    if let Some(entry) = book.entries.get_mut(&id) {
+        entry.came_late = came_late;
+    }
+}
+
+fn be_refused(world: &World, id: u64, error: &SubmitError) {
     log::trace!("caller: task {id} is refused: {error}");
     let mut state = world.state();
     let refused = match error {
@@ -131,6 +205,11 @@ fn kill(world: &World) {
     drop(state);
     let killed = future.kill();
     log::trace!("caller: kills task {id}: {killed}");
+    let mut state = world.state();
+    let now = state.now;
+    if let Some(entry) = state.book.entries.get_mut(&id).filter(|_| killed) {
+        entry.killed_at.get_or_insert(now);
+    }
 }
 
 fn cancel(world: &Arc<World>) {
@@ -191,27 +270,6 @@ fn add_callback(world: &Arc<World>) {
             _ => {}
         }
     });
-}
-
-/// Shuts the pool down, one way or another. A second time is as good as the first.
-fn shut_down(world: &World) {
-    let (cancels, gives_up) = {
-        let mut state = world.state();
-        let (cancels, gives_up) = (state.random.one_in(2), state.random.one_in(6));
-        state.book.shut = true;
-        state.book.cancelled_pending |= cancels;
-        state.book.given_up |= gives_up;
-        (cancels, gives_up)
-    };
-    let Some(pool) = world.pool() else { return };
-    log::trace!("caller: shuts down, cancels: {cancels}, gives up: {gives_up}");
-    pool.shut();
-    if cancels {
-        pool.demand(Demand::CancelPending);
-    }
-    if gives_up {
-        pool.force(Force { by: ForcedBy::KillWorkers, means: Means::Kill, at: None });
-    }
 }
 
 /// Shuts the pool down as its owner does at the end.

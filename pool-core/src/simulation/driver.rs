@@ -10,9 +10,10 @@ use pool_ipc::LinkId;
 use crate::error::Broken;
 use crate::future::run_callback;
 use crate::manager::{Demand, Pool, feeder};
-use crate::simulation::plan::Sabotage;
+use crate::simulation::book::Entry;
+use crate::simulation::sabotage::Sabotage;
 use crate::simulation::world::{State, World};
-use crate::simulation::{callers, worker};
+use crate::simulation::{callers, rest, worker};
 
 /// A simulation that makes more steps than this never comes to an end.
 const MOST_STEPS: u64 = 200_000;
@@ -47,6 +48,7 @@ enum Agent {
 /// # Errors
 /// There is no end to it.
 pub(super) fn run(world: &Arc<World>, pool: &Pool) -> Result<(), String> {
+    let mut ages = 0;
     loop {
         while let Some(agent) = choose(world, pool, Others::Anyone) {
             act(world, pool, agent);
@@ -54,53 +56,41 @@ pub(super) fn run(world: &Arc<World>, pool: &Pool) -> Result<(), String> {
                 return Err(format!("there is no end after {MOST_STEPS} steps"));
             }
         }
-        see_that_nothing_waits_in_vain(world, pool)?;
         let deadline = world.mind.lock().as_ref().and_then(|mind| mind.next_deadline());
         let deadline = deadline.map(|deadline| world.since_start(deadline));
-        let mut state = world.state();
-        let Some(moment) = deadline.into_iter().chain(state.next_moment()).min() else { return Ok(()) };
-        log::trace!("nobody acts before {moment:?}");
-        see_that_no_batch_waits_in_vain(world, &state, pool, moment)?;
         // A deadline that has passed is a turn that is due, and was not chosen only if there is no further turn.
-        if moment <= state.now {
+        let (now, next) = {
+            let state = world.state();
+            (state.now, deadline.into_iter().chain(state.next_moment()).min().filter(|moment| *moment > state.now))
+        };
+        log::trace!("nobody acts at {now:?}, and not before {next:?}");
+        rest::check(world, pool, next)?;
+        let Some(moment) = next else { return Ok(()) };
+        // Where workers get too old, something happens for ever.
+        ages = if somebody_waits(world) { 0 } else { ages + 1 };
+        if world.plan.staffing.max_age.is_some() && ages > AGES && calm_down(world) {
             return Ok(());
         }
-        state.now = moment;
+        world.state().now = moment;
     }
 }
 
-/// Where one worker has several items and others rest, they are spread before anything takes long. A worker that has lied is
-/// not asked for what it has, and what one gave back is not there before its bell was heard.
-fn see_that_no_batch_waits_in_vain(world: &World, state: &State, pool: &Pool, moment: Duration) -> Result<(), String> {
-    let trouble = &world.plan.trouble;
-    let honest = trouble.garbles == 0 && trouble.rings_late == 0;
-    let judged = world.plan.recall && honest && moment > state.now + SOON;
-    if !judged || pool.idle.len() == 0 {
-        return Ok(());
-    }
-    let mut running = state.workers.iter().filter(|(_, worker)| !worker.is_gone() && worker.is_running());
-    match running.find(|(_, worker)| worker.near.unclaimed() > 0) {
-        None => Ok(()),
-        Some((id, _)) => Err(format!("{id:?} keeps items that it has not begun, and somebody rests")),
-    }
+/// How often workers may get too old, where that is all that happens.
+const AGES: u32 = 12;
+
+/// Whether a caller waits for anything.
+fn somebody_waits(world: &World) -> bool {
+    let state = world.state();
+    let runs = |entry: &Entry| entry.items.iter().all(|item| item.begun > 0);
+    let mut open = state.book.entries.values().filter(|entry| !entry.is_done());
+    state.book.shut || open.any(|entry| !entry.held || state.released || !runs(entry))
 }
 
-/// Longer than the manager's patience with what waits behind a task.
-const SOON: Duration = Duration::from_millis(10);
-
-/// While nobody has anything to do, no frame waits for a worker that is there, or that could be.
-fn see_that_nothing_waits_in_vain(world: &World, pool: &Pool) -> Result<(), String> {
-    let (waiting, idle, links) = (pool.backlog.waiting(), pool.idle.len(), pool.links().len());
-    if waiting == 0 || world.state().book.panicked {
-        return Ok(());
-    }
-    if idle > 0 {
-        return Err(format!("{waiting} frames wait while {idle} workers are idle"));
-    }
-    if links < world.plan.max_workers && !world.plan.trouble.may_break() {
-        return Err(format!("{waiting} frames wait while there are {links} workers of {}", world.plan.max_workers));
-    }
-    Ok(())
+/// Lets nothing go wrong any more. Whether all that did is over: workers that say nothing, or whose end nobody has seen.
+fn calm_down(world: &World) -> bool {
+    let mut state = world.state();
+    state.calm = true;
+    !state.workers.values().any(|worker| worker.is_mute() || worker.is_gone())
 }
 
 /// Others act, or do not, while one is in the middle of a call.
@@ -169,6 +159,7 @@ fn choose(world: &World, pool: &Pool, others: Others) -> Option<Agent> {
 }
 
 fn act(world: &Arc<World>, pool: &Pool, agent: Agent) {
+    world.pulse.beat();
     {
         let mut state = world.state();
         state.steps += 1;
@@ -224,6 +215,8 @@ fn take_turn(world: &World, pool: &Pool) {
     }
     if mind.is_done() {
         pool.finish();
+        let mut state = world.state();
+        state.book.finished_at = Some(state.now);
     }
     world.state().due.extend(callbacks);
     *world.mind.lock() = Some(mind);

@@ -2,6 +2,7 @@
 //! act, as they do where there are threads.
 
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
@@ -11,12 +12,16 @@ use pool_ipc::{
 };
 
 use crate::simulation::driver::{self, Others};
-use crate::simulation::plan::{NORMAL_SIZE, Rate, Sabotage, Trouble};
+use crate::simulation::plan::{NORMAL_SIZE, Rate, Trouble};
+use crate::simulation::sabotage::Sabotage;
 use crate::simulation::worker::Worker;
 use crate::simulation::world::World;
 
 /// The pids of simulated workers begin here.
 const FIRST_PID: u32 = 1000;
+
+/// The signal that nobody survives.
+const SIGKILL: i32 = 9;
 
 /// Where the links of a simulated pool meet.
 pub(super) struct SimulatedHub(pub(super) Weak<World>);
@@ -43,7 +48,8 @@ impl Hub for SimulatedHub {
         drop(state);
         log::trace!("feeder: {id:?} is started");
         driver::interrupt(&world, Others::Anyone);
-        Ok(Arc::new(SimulatedLink { id, pid, near, world: Arc::downgrade(&world) }))
+        let posted_directly = AtomicBool::new(false);
+        Ok(Arc::new(SimulatedLink { id, pid, near, world: Arc::downgrade(&world), posted_directly }))
     }
 
     fn wait(&self, deadline: Option<Instant>, events: &mut Vec<LinkEvent>) {
@@ -69,6 +75,8 @@ struct SimulatedLink {
     pid: u32,
     near: Arc<Near>,
     world: Weak<World>,
+    /// A caller has posted directly, and has not said so yet. The next that is asked of this link is its name, for just that.
+    posted_directly: AtomicBool,
 }
 
 impl SimulatedLink {
@@ -80,11 +88,10 @@ impl SimulatedLink {
 
     /// A frame that comes straight from its caller is nobody else's, so that the manager may take a turn meanwhile; unless
     /// the feeder is somewhere around that, with the lock of another.
-    fn who_may_come_in(&self) -> Others {
-        let Some(world) = self.world.upgrade() else { return Others::Workers };
+    fn comes_from_its_caller(&self) -> bool {
+        let Some(world) = self.world.upgrade() else { return false };
         let is_direct = world.pool().is_some_and(|pool| pool.idle.is_offered(self.id));
-        let feeder = world.state().agents.feeder;
-        if is_direct && !feeder { Others::Staff } else { Others::Workers }
+        is_direct && !world.state().agents.feeder
     }
 
     fn happens(&self, rate: impl Fn(&Trouble) -> Rate) -> bool {
@@ -114,6 +121,10 @@ impl fmt::Debug for SimulatedLink {
 
 impl Link for SimulatedLink {
     fn id(&self) -> LinkId {
+        if self.posted_directly.swap(false, Ordering::Relaxed) {
+            // The caller holds no lock here: what it posted may be done, and the worker fed again, before it says so.
+            self.interrupt(Others::Anyone);
+        }
         self.id
     }
 
@@ -127,7 +138,8 @@ impl Link for SimulatedLink {
 
     fn post(&self, mut frame: Frame) -> Result<Ticket, Refused> {
         // Whoever posts holds the lock of the frame's future.
-        self.interrupt(self.who_may_come_in());
+        let is_direct = self.comes_from_its_caller();
+        self.interrupt(if is_direct { Others::Staff } else { Others::Workers });
         if self.happens(|trouble| trouble.no_memory) {
             let why = RefusedWhy::NoMemory { size: frame.payload.len() as u64, errno: 12 };
             log::trace!("items {:?} find no room", frame.window);
@@ -150,6 +162,7 @@ impl Link for SimulatedLink {
             Err(refused) => log::trace!("items {window:?} are refused by {:?}: {}", self.id, refused.why),
         }
         self.interrupt(Others::Workers);
+        self.posted_directly.store(is_direct, Ordering::Relaxed);
         posted
     }
 
@@ -228,7 +241,10 @@ impl Link for SimulatedLink {
     fn signal(&self, signal: i32, _group: bool) -> bool {
         log::trace!("{:?} is sent signal {signal}", self.id);
         if let Some(world) = self.world.upgrade() {
-            world.state().signal(self.id, signal);
+            let lost = signal == SIGKILL && world.plan.sabotage == Some(Sabotage::KillIsLost);
+            if !lost {
+                world.state().signal(self.id, signal);
+            }
         }
         self.interrupt(Others::Anyone);
         true

@@ -4,13 +4,18 @@
 //! Only threads, processes and time are simulated. Keeps true: the same seed gives the same schedule, whatever the machine;
 //! a violation is what a caller could see, or what a worker was made to do. Not part of the API: for `pool-proof`.
 
+mod attempts;
 mod book;
 mod callers;
 mod driver;
+mod ends;
 mod hub;
 mod plan;
+mod policy;
+mod pulse;
 mod random;
 mod request;
+mod rest;
 mod sabotage;
 mod verdict;
 mod worker;
@@ -23,13 +28,14 @@ use std::time::Duration;
 use pool_ipc::StartOrder;
 
 use crate::future::panic_text;
-use crate::manager::{Limits, Manager, Pool, Strength, TimeLimits};
+use crate::manager::{Limits, Manager, Pool, TimeLimits};
 use crate::simulation::hub::SimulatedHub;
 use crate::simulation::plan::Plan;
 use crate::simulation::random::Random;
 use crate::simulation::world::World;
 
-pub use crate::simulation::plan::Sabotage;
+pub use crate::simulation::pulse::Pulse;
+pub use crate::simulation::sabotage::Sabotage;
 
 /// What a seed came to.
 #[derive(Clone, Debug, Default)]
@@ -42,41 +48,45 @@ pub struct Report {
     pub items: u64,
     /// How many workers ended before they were told to.
     pub deaths: u64,
+    /// How many attempts were not an item's first.
+    pub retries: u64,
 }
 
-/// Runs the simulation of a seed. What happens is told to `log`, at level trace.
-pub fn run(seed: u64, sabotage: Option<Sabotage>) -> Report {
+/// Runs the simulation of a seed. What happens is told to `log`, at level trace; `pulse` beats with each step.
+pub fn run(seed: u64, sabotage: Option<Sabotage>, pulse: &Arc<Pulse>) -> Report {
+    pulse.begin(seed);
     let mut random = Random::new(seed);
     let plan = Plan::new(&mut random, sabotage);
     log::trace!("seed {seed}: {plan:#?}");
-    let world = World::new(plan, random);
+    let world = World::new(plan, random, Arc::clone(pulse));
     let violations = catch_unwind(AssertUnwindSafe(|| live(&world)))
         .unwrap_or_else(|payload| vec![format!("a panic: {}", panic_text(&*payload))]);
     let mut state = world.state();
     let items = state.book.entries.values().map(|entry| entry.items.len() as u64).sum();
     let orderly = |&&(_, cause): &&(u32, pool_ipc::ExitCause)| cause == pool_ipc::ExitCause::Code(0);
     let deaths = state.book.deaths.values().filter(|death| !orderly(death)).count() as u64;
-    let report = Report { violations, steps: state.steps, items, deaths };
+    let begun = state.book.entries.values().flat_map(|entry| &entry.items).map(|item| item.begun);
+    let retries = begun.map(|begun| u64::from(begun.saturating_sub(1))).sum();
+    let report = Report { violations, steps: state.steps, items, deaths, retries };
     // Futures know links, links know the world, and the world knows futures.
     let (book, due, workers) =
         (std::mem::take(&mut state.book), std::mem::take(&mut state.due), std::mem::take(&mut state.workers));
     drop(state);
     drop((book, due, workers, world.mind.lock().take()));
+    pulse.end();
     report
 }
 
 /// From the pool's beginning to its end. What is wrong is the answer.
 fn live(world: &Arc<World>) -> Vec<String> {
     let hub = Arc::new(SimulatedHub(Arc::downgrade(world)));
-    let strength = Strength { max_workers: world.plan.max_workers, max_tasks: world.plan.max_tasks };
+    let (strength, staffing) = sabotage::told(&world.plan);
     let pool = Arc::new(Pool::new(hub, Box::new(order), TimeLimits::default(), strength));
     let hello = Duration::from_secs(30);
     let (max_workers, frames_a_link) = (world.plan.max_workers, world.plan.frames_a_link);
-    let staffing = world.plan.staffing;
-    let limits =
-        Limits { max_workers, frames_a_link, hello, stop_grace: Duration::from_secs(1), processes: true, staffing };
+    let limits = Limits { max_workers, frames_a_link, hello, stop_grace: world.plan.grace, processes: true, staffing };
     world.settle_in(&pool, Box::new(Manager::simulated(Arc::clone(&pool), limits)));
-    if world.plan.staffing.min_workers > 0 {
+    if staffing.min_workers > 0 {
         pool.resize(max_workers);
     }
     let violations = go_through(world, &pool).err().into_iter();
@@ -93,31 +103,32 @@ fn order() -> StartOrder {
 fn go_through(world: &Arc<World>, pool: &Arc<Pool>) -> Result<(), String> {
     driver::run(world, pool)?;
     let is_shut = world.state().book.shut;
-    let is_broken = || pool.admit().is_err();
     first(verdict::pending(&world.state().book, "while nothing happens"))?;
-    if !is_shut && !is_broken() {
+    if is_shut {
+        see_its_end(world)?;
+    } else if pool.admit().is_ok() {
         see_capacity(world, pool)?;
     }
     callers::shut_down_at_last(world);
     driver::run(world, pool)?;
     end(world, pool)?;
-    let is_broken = matches!(pool.verdict(), crate::error::TaskError::Broken(_));
-    first(verdict::violations(&world.state().book, &world.plan, is_broken))
+    first(verdict::violations(&world.state().book, &world.plan, &pool.verdict()))
 }
 
 fn first(violations: Vec<String>) -> Result<(), String> {
     violations.into_iter().next().map_or(Ok(()), Err)
 }
 
-/// The pool has to be able to run as many tasks at once as it was made for.
+/// The pool has to be able to run as many tasks at once as were asked for last.
 fn see_capacity(world: &Arc<World>, pool: &Pool) -> Result<(), String> {
     world.state().calm = true;
-    log::trace!("it is calm now: can {} tasks run at once?", world.plan.max_workers);
-    (0..world.plan.max_workers).for_each(|_| callers::submit(world, true));
+    let wanted = world.state().size.wanted;
+    log::trace!("it is calm now: can {wanted} tasks run at once?");
+    (0..wanted).for_each(|_| callers::submit(world, true));
     driver::run(world, pool)?;
     let running = world.state().workers.values().filter(|worker| worker.is_running()).count();
-    if running != world.plan.max_workers {
-        return Err(format!("{running} of {} workers run while so many tasks wait", world.plan.max_workers));
+    if running != wanted {
+        return Err(format!("{running} of {wanted} workers run while so many tasks wait"));
     }
     let mut state = world.state();
     state.released = true;
@@ -127,11 +138,17 @@ fn see_capacity(world: &Arc<World>, pool: &Pool) -> Result<(), String> {
     first(verdict::pending(&world.state().book, "after it could run"))
 }
 
+/// A pool that was shut down comes to its end by itself.
+fn see_its_end(world: &World) -> Result<(), String> {
+    match world.mind.lock().as_ref().is_some_and(|mind| mind.is_done()) {
+        true => Ok(()),
+        false => Err("the pool was shut down and does not come to its end".to_owned()),
+    }
+}
+
 /// The pool has ended, and left nothing behind.
 fn end(world: &Arc<World>, pool: &Pool) -> Result<(), String> {
-    if !world.mind.lock().as_ref().is_some_and(|mind| mind.is_done()) {
-        return Err("the pool was shut down and does not come to its end".to_owned());
-    }
+    see_its_end(world)?;
     let left = world.state().workers.len();
     if left > 0 {
         return Err(format!("{left} workers are left after the end"));

@@ -5,49 +5,9 @@
 
 use std::time::Duration;
 
-use crate::manager::Staffing;
+use crate::manager::{OnWorkerLoss, RestartLimit, Staffing};
 use crate::simulation::random::Random;
-
-/// A defect of the simulated links or hub, to see that the checks find it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sabotage {
-    /// What is recalled is run by its worker all the same.
-    RecallLeavesTheItem,
-    /// An outcome is not reported.
-    OutcomeIsDropped,
-    /// The item that a dead worker ran is given back as if nobody had begun it.
-    BlameIsForgotten,
-    /// What a dead worker had not begun is not given back.
-    RestIsLost,
-    /// A neighbour of the item that a dead worker ran gets the blame.
-    BlameIsMisplaced,
-    /// A worker's end is not reported.
-    EndIsSwallowed,
-    /// A dead worker's cause is another's.
-    CauseIsWrong,
-    /// Bytes of a request change on the way.
-    RequestIsChanged,
-    /// Callbacks of a turn run in the wrong order.
-    CallbacksAreReversed,
-    /// A wake-up is lost now and then.
-    WakeIsLost,
-}
-
-impl Sabotage {
-    /// All of them.
-    pub const ALL: [Self; 10] = [
-        Self::RecallLeavesTheItem,
-        Self::OutcomeIsDropped,
-        Self::BlameIsForgotten,
-        Self::RestIsLost,
-        Self::BlameIsMisplaced,
-        Self::EndIsSwallowed,
-        Self::CauseIsWrong,
-        Self::RequestIsChanged,
-        Self::CallbacksAreReversed,
-        Self::WakeIsLost,
-    ];
-}
+use crate::simulation::sabotage::Sabotage;
 
 /// How many bytes a worker has that has not grown.
 pub(super) const NORMAL_SIZE: u64 = 1 << 20;
@@ -76,7 +36,13 @@ pub(super) struct Plan {
     pub(super) shutdown: Rate,
     /// How often a task has a time limit, and how often one that runs is killed.
     pub(super) limits: Rate,
+    /// How long what is stopped may go on before it is killed.
+    pub(super) grace: Duration,
     pub(super) kills: Rate,
+    /// How often a task has a policy for retries.
+    pub(super) retries: Rate,
+    /// How often a caller wants another number of workers.
+    pub(super) resizes: Rate,
     pub(super) sabotage: Option<Sabotage>,
 }
 
@@ -110,6 +76,9 @@ pub(super) struct Trouble {
     pub(super) is_killed: Rate,
     /// A worker has grown.
     pub(super) grows: Rate,
+    /// The task itself fails, or returns what nobody wants.
+    pub(super) panics: Rate,
+    pub(super) is_unwanted: Rate,
     /// There is no memory for a frame.
     pub(super) no_memory: Rate,
     /// The backend panics over a frame.
@@ -123,13 +92,18 @@ pub(super) struct Trouble {
 }
 
 impl Trouble {
-    /// Whether the pool may break by it, instead of going on.
-    pub(super) fn may_break(&self) -> bool {
+    /// Whether workers may not come up by it.
+    pub(super) fn keeps_workers_from_starting(&self) -> bool {
         self.start_fails + self.dies_before_hello + self.never_says_hello + self.greets_badly + self.is_killed > 0
     }
 }
 
 impl Plan {
+    /// Whether the loss of a worker breaks the pool.
+    pub(super) fn is_strict(&self) -> bool {
+        self.staffing.on_worker_loss == OnWorkerLoss::Break
+    }
+
     pub(super) fn new(random: &mut Random, sabotage: Option<Sabotage>) -> Self {
         let recall = !random.one_in(5);
         let weight = |random: &mut Random| random.pick(&[1, 3, 10]);
@@ -153,18 +127,29 @@ impl Plan {
             trouble: Trouble::new(random),
             shutdown: random.pick(&[0, 0, 30, 10]),
             limits: random.pick(&[0, 0, 6, 2]),
+            grace: Duration::from_millis(random.pick(&[0, 20, 1_000])),
             kills: random.pick(&[0, 0, 10]),
+            retries: random.pick(&[0, 0, 4, 1]),
+            resizes: random.pick(&[0, 0, 30, 8]),
             sabotage,
         }
     }
 }
 
-/// Without an age: workers that get old are replaced for ever, and the pool would never come to rest.
 fn staffing(random: &mut Random, max_workers: usize) -> Staffing {
     let idle_timeout = random.one_in(3).then(|| Duration::from_millis(random.pick(&[1, 10, 200])));
     let (min_workers, spares) = (random.pick(&[0, 0, 1, 4]).min(max_workers), random.pick(&[0, 0, 1, 2]));
     let soft_memory = random.one_in(3).then_some(NORMAL_SIZE);
-    Staffing { min_workers, spares, idle_timeout, soft_memory, ..Staffing::NONE }
+    let mut staffing = Staffing { min_workers, spares, idle_timeout, soft_memory, ..Staffing::NONE };
+    staffing.max_age = random.one_in(8).then(|| Duration::from_millis(random.pick(&[300, 5_000])));
+    if random.one_in(8) {
+        staffing.on_worker_loss = OnWorkerLoss::Break;
+    }
+    if random.one_in(6) {
+        let (losses, within) = (random.pick(&[0, 1, 4]), Duration::from_secs(random.pick(&[1, 10])));
+        staffing.restarts = RestartLimit { losses, within };
+    }
+    staffing
 }
 
 impl Trouble {
@@ -176,7 +161,8 @@ impl Trouble {
             dies_before_hello: some(&[20, 4, 2]),
             never_says_hello: some(&[30]),
             greets_badly: some(&[60]),
-            dies_idle: some(&[30, 8]),
+            // One that always does is never given anything to do.
+            dies_idle: some(&[30, 8, 8, 1]),
             dies_before_claim: some(&[30, 8]),
             dies_after_claim: some(&[30, 8]),
             dies_while_writing: some(&[30, 8]),
@@ -184,10 +170,12 @@ impl Trouble {
             declines: some(&[10, 3]),
             garbles: some(&[40]),
             is_slow: some(&[20, 5, 2]),
-            stalls: some(&[40]),
+            stalls: some(&[40, 10]),
             rings_late: some(&[10, 3]),
             is_killed: some(&[200, 60]),
             grows: some(&[20, 4, 1]),
+            panics: some(&[10, 3]),
+            is_unwanted: some(&[10, 3]),
             no_memory: some(&[30]),
             post_panics: some(&[60]),
             time_leaps: some(&[100, 20]),

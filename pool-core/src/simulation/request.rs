@@ -1,7 +1,14 @@
-//! What simulated frames hold: which task it is, some bytes to be checked on arrival, and a value for each item.
+//! What simulated frames hold: which task it is, some bytes to be checked on arrival, and a reply for each item.
 
+use crate::simulation::policy::Fate;
 use crate::simulation::random::Random;
-use crate::wire::write_value;
+use crate::wire::{Failure, PanicReport, write_failure, write_value};
+
+/// A value that retry policies may mind. No item returns it else.
+pub(super) const UNWANTED: u64 = 0;
+
+/// What simulated tasks say that panic.
+pub(super) const PANIC: &str = "simulated";
 
 /// The payload of a task: its number, and `padding` bytes that follow from it.
 pub(super) fn payload(id: u64, padding: usize) -> Vec<u8> {
@@ -19,14 +26,23 @@ pub(super) fn read(bytes: &[u8]) -> Option<u64> {
 
 /// What an item returns.
 pub(super) fn value_of(id: u64, item: u32) -> u64 {
-    Random::new(id << 16 | u64::from(item)).next()
+    Random::new(id << 16 | u64::from(item)).next().max(UNWANTED + 1)
 }
 
 /// An item's reply.
-pub(super) fn reply(id: u64, item: u32) -> Vec<u8> {
+pub(super) fn reply(id: u64, item: u32, fate: Fate) -> Vec<u8> {
     let mut reply = Vec::new();
+    let value = match fate {
+        Fate::Value => value_of(id, item),
+        Fate::Unwanted => UNWANTED,
+        Fate::Panic => {
+            let report = PanicReport { message: PANIC.to_owned(), ..PanicReport::default() };
+            write_failure(&mut reply, &Failure::Panicked(report));
+            return reply;
+        }
+    };
     write_value(&mut reply);
-    postcard::to_extend(&value_of(id, item), reply).expect("a number is encoded into memory")
+    postcard::to_extend(&value, reply).expect("a number is encoded into memory")
 }
 
 fn pad(id: u64) -> impl Iterator<Item = u8> {

@@ -10,6 +10,7 @@ use pool_ipc::{ExitCause, LinkId};
 use crate::error::RemoteError;
 use crate::simulation::book::Book;
 use crate::simulation::plan::Trouble;
+use crate::simulation::policy::Fate;
 use crate::simulation::random::Random;
 use crate::simulation::request;
 use crate::simulation::world::State;
@@ -25,6 +26,13 @@ pub(super) struct Worker {
     /// The item that it has claimed.
     task: Option<(u64, u32)>,
     pub(super) begun_at: Duration,
+    /// It was asked to end, and the item that it runs minds that.
+    asked: bool,
+    /// When it took its last frame, and when it left it.
+    pub(super) took_at: Duration,
+    left_at: Duration,
+    /// Since when it serves.
+    up_since: Duration,
     /// The task stands still until it is let go.
     pub(super) held: bool,
     /// Until then it is busy, or not scheduled.
@@ -49,9 +57,27 @@ enum Stage {
 impl Worker {
     pub(super) fn new(id: LinkId, pid: u32, near: Arc<Near>, far: Far) -> Self {
         let (stage, said, zero) = (Stage::Booting, VecDeque::new(), Duration::ZERO);
-        let (task, held, exit) = (None, false, None);
+        let (task, held, asked, exit) = (None, false, false, None);
         let (busy_until, bell_due, begun_at) = (zero, zero, zero);
-        Self { id, pid, near, far, stage, task, begun_at, held, busy_until, bell_due, said, exit }
+        let (up_since, took_at, left_at) = (zero, zero, zero);
+        Self {
+            id,
+            pid,
+            near,
+            far,
+            stage,
+            task,
+            begun_at,
+            asked,
+            took_at,
+            left_at,
+            up_since,
+            held,
+            busy_until,
+            bell_due,
+            said,
+            exit,
+        }
     }
 
     /// Whether it has a step to make.
@@ -78,6 +104,30 @@ impl Worker {
 
     pub(super) fn is_running(&self) -> bool {
         self.task.is_some() && self.stage == Stage::Serving
+    }
+
+    /// How long it has served, and for how long it has had nothing to do, if that is so.
+    pub(super) fn idle_age(&self, now: Duration) -> Option<(Duration, Duration)> {
+        let is_idle = self.stage == Stage::Serving && !self.far.has_frame();
+        let idle_since = self.up_since.max(self.left_at);
+        is_idle.then(|| (now.saturating_sub(self.up_since), now.saturating_sub(idle_since)))
+    }
+
+    /// A signal asks it to end, and the item that it runs minds that by itself: it takes its time, or comes to an end. The
+    /// rest of the frame is not begun then.
+    pub(super) fn mind(&mut self, until: Option<Duration>) {
+        self.asked = self.task.is_some();
+        self.busy_until = until.map_or(self.busy_until, |until| self.busy_until.min(until));
+    }
+
+    /// The item that it runs.
+    pub(super) fn running(&self) -> Option<(u64, u32)> {
+        self.task.filter(|_| self.stage == Stage::Serving)
+    }
+
+    /// Whether it does nothing more, and lives.
+    pub(super) fn is_mute(&self) -> bool {
+        self.stage == Stage::Mute
     }
 
     pub(super) fn is_gone(&self) -> bool {
@@ -155,6 +205,7 @@ impl Worker {
         }
         self.said.push_back(Greeting::Ready { fingerprint: crate::task::fingerprint() }.encode());
         self.stage = Stage::Serving;
+        self.up_since = state.now;
     }
 
     fn look(&mut self, state: &mut State, trouble: &Trouble) {
@@ -163,7 +214,9 @@ impl Worker {
         }
         let looked = self.far.look();
         log::trace!("{:?} looks: {looked:?}", self.id);
+        self.took_at = state.now;
         if looked == Looked::Closed {
+            state.book.dismissed += 1;
             self.die(ExitCause::Code(0), state.now, &mut state.random, &mut state.book);
         }
     }
@@ -172,7 +225,7 @@ impl Worker {
         if state.happens(trouble.dies_before_claim) {
             return self.end(state);
         }
-        if state.happens(trouble.declines) {
+        if std::mem::take(&mut self.asked) || state.happens(trouble.declines) {
             log::trace!("{:?} declines", self.id);
             self.far.decline();
             return;
@@ -180,6 +233,7 @@ impl Worker {
         let Some(item) = self.far.claim() else {
             log::trace!("{:?} leaves its frame", self.id);
             self.far.leave();
+            self.left_at = state.now;
             return self.ring(state, trouble);
         };
         let Some(task) = request::read(self.far.request()) else {
@@ -187,7 +241,7 @@ impl Worker {
             return state.book.violation(format!("{:?} got a request that nobody made: {bytes:?}", self.id));
         };
         log::trace!("{:?} begins item {item} of task {task}", self.id);
-        state.book.begin(task, item, self.id, state.now);
+        state.book.begin((task, item), self.id, self.far.attempt(), state.now);
         self.begun_at = state.now;
         self.task = Some((task, item));
         self.held = state.book.entries.get(&task).is_some_and(|entry| entry.held);
@@ -212,14 +266,21 @@ impl Worker {
     }
 
     fn finish(&mut self, state: &mut State, trouble: &Trouble, task: u64, item: u32) {
-        let reply = request::reply(task, item);
+        let fate = if state.happens(trouble.panics) {
+            Fate::Panic
+        } else if state.happens(trouble.is_unwanted) {
+            Fate::Unwanted
+        } else {
+            Fate::Value
+        };
+        let reply = request::reply(task, item, fate);
         if state.happens(trouble.dies_while_writing) {
             self.far.write_only(&reply);
             return self.end(state);
         }
-        log::trace!("{:?} publishes item {item} of task {task}", self.id);
+        log::trace!("{:?} publishes item {item} of task {task}: {fate:?}", self.id);
         self.far.publish(&reply);
-        state.book.publish(task, item);
+        state.book.publish(task, item, fate, state.now);
         self.task = None;
         self.held = false;
         self.ring(state, trouble);

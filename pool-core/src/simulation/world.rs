@@ -12,7 +12,9 @@ use crate::future::Callback;
 use crate::manager::{Manager, Pool};
 use crate::simulation::book::Book;
 use crate::simulation::plan::Plan;
+use crate::simulation::pulse::Pulse;
 use crate::simulation::random::Random;
+use crate::simulation::rest::Size;
 use crate::simulation::sabotage;
 use crate::simulation::worker::Worker;
 
@@ -22,6 +24,7 @@ const LOOK: Duration = Duration::from_millis(1);
 /// The world of one seed.
 pub(super) struct World {
     pub(super) plan: Plan,
+    pub(super) pulse: Arc<Pulse>,
     start: Instant,
     state: Mutex<State>,
     pool: OnceLock<Weak<Pool>>,
@@ -48,6 +51,7 @@ pub(super) struct State {
     pub(super) released: bool,
     pub(super) steps: u64,
     pub(super) deeds_left: u64,
+    pub(super) size: Size,
 }
 
 /// Who is in the middle of something.
@@ -64,23 +68,24 @@ pub(super) struct Agents {
 }
 
 impl World {
-    pub(super) fn new(plan: Plan, random: Random) -> Arc<Self> {
+    pub(super) fn new(plan: Plan, random: Random, pulse: Arc<Pulse>) -> Arc<Self> {
         let state = State {
             now: Duration::ZERO,
             random,
             woken: false,
             workers: BTreeMap::new(),
             looks: None,
-            book: Book::default(),
+            book: Book { recall: plan.recall, ..Book::default() },
             due: VecDeque::new(),
             agents: Agents::default(),
             calm: false,
             released: false,
             steps: 0,
             deeds_left: plan.deeds,
+            size: Size::new(plan.max_workers),
         };
         let (pool, mind) = (OnceLock::new(), Mutex::new(None));
-        Arc::new(Self { plan, start: Instant::now(), state: Mutex::new(state), pool, mind })
+        Arc::new(Self { plan, pulse, start: Instant::now(), state: Mutex::new(state), pool, mind })
     }
 
     pub(super) fn settle_in(&self, pool: &Arc<Pool>, mind: Box<Manager>) {
@@ -186,12 +191,13 @@ impl State {
 
     /// A worker gets a signal. It may have turned a deaf ear to any but one.
     pub(super) fn signal(&mut self, link: LinkId, signal: i32) {
-        if signal != 9 && self.random.one_in(2) {
-            return;
-        }
         let now = self.now;
-        if let Some(worker) = self.workers.get_mut(&link) {
-            worker.die(pool_ipc::ExitCause::Signal(signal), now, &mut self.random, &mut self.book);
+        let reaction = if signal == 9 { 0 } else { self.random.below(4) };
+        let Some(worker) = self.workers.get_mut(&link) else { return };
+        match reaction {
+            1 => worker.mind(None),
+            2 => worker.mind(Some(now)),
+            _ => worker.die(pool_ipc::ExitCause::Signal(signal), now, &mut self.random, &mut self.book),
         }
     }
 

@@ -2,9 +2,12 @@
 //!
 //! Keeps true: of several seeds that break a promise, the lowest that was seen is told; the rest of the run is left out then.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use pool_core::simulation::{self, Report};
+use pool_core::simulation::{self, Pulse, Report};
+
+use crate::watchdog::Watchdog;
 
 /// How many seeds a thread takes at a time.
 const CHUNK: u64 = 64;
@@ -20,6 +23,7 @@ pub(crate) struct Run {
     pub(crate) steps: u64,
     pub(crate) items: u64,
     pub(crate) deaths: u64,
+    pub(crate) retries: u64,
     /// The first seed that broke a promise, and what it came to.
     pub(crate) broken: Option<(u64, Report)>,
 }
@@ -30,6 +34,7 @@ impl Run {
         self.steps += report.steps;
         self.items += report.items;
         self.deaths += report.deaths;
+        self.retries += report.retries;
         if !report.violations.is_empty() {
             self.violations += 1;
             self.note(seed, report);
@@ -48,6 +53,7 @@ impl Run {
         self.steps += other.steps;
         self.items += other.items;
         self.deaths += other.deaths;
+        self.retries += other.retries;
         if let Some((seed, report)) = other.broken {
             self.note(seed, report);
         }
@@ -59,8 +65,11 @@ pub(crate) fn run(from: u64, seeds: u64, jobs: usize) -> Run {
     let next = AtomicU64::new(0);
     let over = AtomicBool::new(false);
     let mut run = Run::default();
+    let pulses: Vec<Arc<Pulse>> = (0..jobs).map(|_| Arc::default()).collect();
+    let _watchdog = Watchdog::new(pulses.clone(), crate::tell_hung);
     std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..jobs).map(|_| scope.spawn(|| work(from, seeds, &next, &over))).collect();
+        let threads: Vec<_> =
+            pulses.iter().map(|pulse| scope.spawn(|| work(from, seeds, &next, &over, pulse))).collect();
         for thread in threads {
             run.add(thread.join().expect("a panic within a seed is caught there"));
         }
@@ -68,7 +77,7 @@ pub(crate) fn run(from: u64, seeds: u64, jobs: usize) -> Run {
     run
 }
 
-fn work(from: u64, seeds: u64, next: &AtomicU64, over: &AtomicBool) -> Run {
+fn work(from: u64, seeds: u64, next: &AtomicU64, over: &AtomicBool, pulse: &Arc<Pulse>) -> Run {
     let mut run = Run::default();
     while !over.load(Ordering::Relaxed) {
         let first = next.fetch_add(CHUNK, Ordering::Relaxed);
@@ -79,7 +88,7 @@ fn work(from: u64, seeds: u64, next: &AtomicU64, over: &AtomicBool) -> Run {
             eprintln!("{first} of {seeds} seeds are done");
         }
         for seed in first..seeds.min(first + CHUNK) {
-            run.count(from + seed, simulation::run(from + seed, None));
+            run.count(from + seed, simulation::run(from + seed, None, pulse));
         }
         if run.broken.is_some() {
             over.store(true, Ordering::Relaxed);

@@ -7,12 +7,15 @@ mod arguments;
 mod fleet;
 mod sabotage;
 mod trace;
+mod watchdog;
 
 use std::process::ExitCode;
-use std::time::Instant;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use arguments::{Arguments, USAGE};
-use pool_core::simulation::{self, Report};
+use pool_core::simulation::{self, Pulse, Report};
+use watchdog::Watchdog;
 
 fn main() -> ExitCode {
     let arguments = match Arguments::parse(std::env::args().skip(1)) {
@@ -36,9 +39,27 @@ fn main() -> ExitCode {
 
 /// One seed, with all that happens in it.
 fn replay(seed: u64) -> ExitCode {
-    let report = trace::told(|| simulation::run(seed, None));
+    let pulse = Arc::new(Pulse::default());
+    let _watchdog = Watchdog::new(vec![Arc::clone(&pulse)], |seed| println!("simulate: seed {seed} hangs"));
+    let report = trace::told(|| simulation::run(seed, None, &pulse));
     summarize(seed, &report)
 }
+
+/// A seed that hangs somewhere, with all that happens in it until then.
+fn tell_hung(seed: u64) {
+    println!("seed {seed} hangs; its trace, as of `cargo xtask simulate --seed {seed}`:");
+    let pulse = Arc::new(Pulse::default());
+    let beats = Arc::clone(&pulse);
+    pool_core::thread::spawn(move || trace::told(|| simulation::run(seed, None, &beats)));
+    let mut seen = None;
+    while seen.replace(pulse.now()) != Some(pulse.now()) {
+        std::thread::park_timeout(UNTIL_IT_HANGS);
+    }
+    println!("simulate: seed {seed} hangs");
+}
+
+/// A replay that makes no step for so long has come to where it hangs.
+const UNTIL_IT_HANGS: Duration = Duration::from_secs(5);
 
 fn summarize(seed: u64, report: &Report) -> ExitCode {
     report.violations.iter().for_each(|violation| println!("violation: {violation}"));
@@ -59,14 +80,15 @@ fn run_many(from: u64, seeds: u64, jobs: usize) -> ExitCode {
     unseen.iter().for_each(|sabotage| println!("the checks do not find the defect {sabotage:?}"));
     let rate = run.seeds as f64 / seconds.max(f64::EPSILON) / jobs as f64;
     println!(
-        "simulate: {} seeds from {from}, {} violations, {} defects not found; {} steps, {} items, {} lost workers; \
-         {seconds:.1} s, {rate:.0} seeds a second and thread",
+        "simulate: {} seeds from {from}, {} violations, {} defects not found; {} steps, {} items, {} lost workers, {} further \
+         attempts; {seconds:.1} s, {rate:.0} seeds a second and thread",
         run.seeds,
         run.violations,
         unseen.len(),
         run.steps,
         run.items,
         run.deaths,
+        run.retries,
     );
     if run.violations == 0 && unseen.is_empty() && run.seeds == seeds { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

@@ -1,13 +1,21 @@
 //! The checks, checked: each defect that can be put in on purpose is to be found within a few seeds.
 
-use pool_core::simulation::{self, Sabotage};
+use std::sync::Arc;
+
+use pool_core::simulation::{self, Pulse, Sabotage};
+
+use crate::watchdog::Watchdog;
 
 /// How many seeds a defect may stay unseen.
 const SEEDS: u64 = 500;
 
 /// The first seed that finds the defect.
 fn found_by(sabotage: Sabotage) -> Option<u64> {
-    (0..SEEDS).find(|&seed| !simulation::run(seed, Some(sabotage)).violations.is_empty())
+    let pulse = Arc::new(Pulse::default());
+    let _watchdog = Watchdog::new(vec![Arc::clone(&pulse)], move |seed| {
+        println!("simulate: seed {seed} hangs with the defect {sabotage:?}");
+    });
+    (0..SEEDS).find(|&seed| !simulation::run(seed, Some(sabotage), &pulse).violations.is_empty())
 }
 
 /// The defects that the checks do not find.
@@ -31,7 +39,7 @@ mod tests {
     #[test]
     fn the_same_seed_gives_the_same_run() {
         for seed in 0..20 {
-            let [one, other] = [(), ()].map(|()| simulation::run(seed, None));
+            let [one, other] = [(), ()].map(|()| simulation::run(seed, None, &Arc::default()));
             assert_eq!((one.steps, one.items, one.violations), (other.steps, other.items, other.violations));
         }
     }
