@@ -32,6 +32,8 @@ pub(crate) struct Record {
     pub(crate) task: u64,
     pub(crate) worker: Worker,
     pub(crate) deed: Deed,
+    /// How often the task was run before, as it was told.
+    pub(crate) attempt: u32,
 }
 
 /// A worker process. Numbers of processes come again; a worker's life has a number of its own.
@@ -111,7 +113,7 @@ pub(crate) fn note(task: u64, deed: Deed) {
         Some((file, Worker { pid: std::process::id(), life }))
     });
     if let Some((file, worker)) = own {
-        let record = Record { task, worker: *worker, deed };
+        let record = Record { task, worker: *worker, deed, attempt: pool_core::task::attempt() };
         let mut file: &File = file;
         file.write_all(&record.encode()).unwrap_or_else(|error| panic!("the ledger cannot be written: {error}"));
     }
@@ -128,6 +130,7 @@ impl Record {
         bytes[8..16].copy_from_slice(&self.worker.life.to_le_bytes());
         bytes[16..20].copy_from_slice(&self.worker.pid.to_le_bytes());
         bytes[20..24].copy_from_slice(&child.to_le_bytes());
+        bytes[24..28].copy_from_slice(&self.attempt.to_le_bytes());
         bytes
     }
 
@@ -138,7 +141,7 @@ impl Record {
             0 => Deed::Began,
             pid => Deed::Started(pid),
         };
-        Self { task: long(0), worker: Worker { pid: short(16), life: long(8) }, deed }
+        Self { task: long(0), worker: Worker { pid: short(16), life: long(8) }, deed, attempt: short(24) }
     }
 }
 
@@ -147,7 +150,7 @@ mod tests {
     use super::*;
 
     fn record(task: u64, deed: Deed) -> Record {
-        Record { task, worker: Worker { pid: 77, life: u64::MAX - 1 }, deed }
+        Record { task, worker: Worker { pid: 77, life: u64::MAX - 1 }, deed, attempt: 3 }
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::os::unix::net::{SocketAddr, UnixStream};
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
-use pool_core::Bytes;
+use pool_core::{Bytes, task};
 
 use crate::ledger::{Deed, note};
 
@@ -88,6 +88,45 @@ pub(crate) fn wait_for_child(task: u64) -> u64 {
     ended.unwrap_or_else(|error| panic!("the child cannot be waited for: {error}"));
     answer(task)
 }
+
+/// Costs its worker in the first attempt.
+pub(crate) fn abort_first(task: u64) -> u64 {
+    note(task, Deed::Began);
+    if task::attempt() == 0 {
+        std::process::abort();
+    }
+    answer(task)
+}
+
+/// Panics in the first attempt.
+pub(crate) fn panic_first(task: u64) -> u64 {
+    note(task, Deed::Began);
+    if task::attempt() == 0 {
+        panic!("{PANIC}")
+    }
+    answer(task)
+}
+
+/// Goes on for longer than anybody waits: one that is asked to end minds that, or does not hear of it, or does not mind.
+pub(crate) fn endless(task: u64) -> u64 {
+    note(task, Deed::Began);
+    let start = Instant::now();
+    while start.elapsed() < ENDLESS {
+        if !task.is_multiple_of(3) && task::cancelled() && ends_when_asked(task) {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    answer(task)
+}
+
+/// Whether an endless task ends by itself when it is asked to.
+pub(crate) fn ends_when_asked(task: u64) -> bool {
+    task % 3 == 1
+}
+
+/// Longer than any limit of a task.
+const ENDLESS: Duration = Duration::from_secs(20);
 
 /// Comes to a meeting and stays until all are let go.
 pub(crate) fn meet(task: u64, place: String) -> u64 {

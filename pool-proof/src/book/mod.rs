@@ -8,7 +8,10 @@
 //! 3. `WorkerDied` names a worker that a signal of ours may have ended, by that signal, and there are no more such ends
 //!    than signals. The task that is blamed is the last that the worker began; what was begun before it was finished,
 //!    and is not lost.
-//! 4. A cancel that was granted is the task's end, and one that nobody asked for does not happen.
+//!    A task that kills its own worker in its first attempt is the one other cause of such an end.
+//! 4. A task that is to be tried again is, as often as it may be and no more; one that is stopped had a limit, or was to be
+//!    killed, and its worker begins nothing after it; one that had not begun at its limit does not run.
+//! 5. A cancel that was granted is the task's end, and one that nobody asked for does not happen.
 
 mod account;
 mod tally;
@@ -17,7 +20,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use self::account::{Account, Came, Execution};
-pub(crate) use self::account::{Cancel, Death, End};
+pub(crate) use self::account::{Cancel, Death, End, Terms};
 pub(crate) use self::tally::Tally;
 use crate::findings::Findings;
 use crate::ledger::{Deed, Record, Worker};
@@ -78,9 +81,20 @@ impl Book {
 
     /// A number for a task that is about to be submitted.
     pub(crate) fn open(&self) -> u64 {
+        self.open_on(Terms::default())
+    }
+
+    /// The same, for a task on these terms.
+    pub(crate) fn open_on(&self, terms: Terms) -> u64 {
         let mut pages = self.pages();
-        pages.accounts.push(Account::default());
+        pages.accounts.push(Account { terms, ..Account::default() });
+        pages.tally.may_cost(terms.costs());
         pages.accounts.len() as u64 - 1
+    }
+
+    /// Somebody is about to kill the task.
+    pub(crate) fn kill(&self, task: u64) {
+        self.pages().account(task).kill_asked = true;
     }
 
     /// The pool is about to be told to end.
@@ -109,7 +123,7 @@ impl Book {
     /// A task has said something.
     pub(crate) fn enter_record(&self, record: &Record) {
         if record.deed == Deed::Began
-            && let Err(violation) = self.pages().begin(record.task, record.worker)
+            && let Err(violation) = self.pages().begin(record)
         {
             self.findings.report(&format!("task {} {violation}", record.task));
         }
@@ -125,7 +139,9 @@ impl Book {
             }
         }
         for (task, death) in &pages.lost {
-            let began = pages.accounts[position(*task)].execution != Execution::None;
+            let account = &pages.accounts[position(*task)];
+            // Of several attempts the last may have said nothing.
+            let began = account.execution != Execution::None && account.terms.attempts == 1;
             if began && !last.contains(&(death.pid, *task)) {
                 self.findings.report(&format!("task {task} was blamed, and ran elsewhere: {}", death.text));
             }
@@ -163,19 +179,25 @@ impl Pages {
         let phase = self.phase;
         self.account(task).settle(&end, phase)?;
         self.tally.count(&end);
+        if matches!(end, End::Right) && self.account(task).terms.fails_first {
+            self.tally.count_retried();
+        }
         match end {
             End::Lost(death) => self.lose(task, death),
+            End::Exhausted { deaths, .. } => deaths.into_iter().try_for_each(|death| self.lose(task, death)),
             End::Wrong(what) => Err(format!("came to a wrong end: {what}")),
             _ => Ok(()),
         }
     }
 
     fn lose(&mut self, task: u64, death: Death) -> Result<(), String> {
-        let explained = death.signal.is_some_and(|signal| {
-            let shots = self.shots.entry((death.pid, signal)).or_default();
-            shots.blamed += 1;
-            shots.blamed <= shots.sent
-        });
+        let is_its_own = self.account(task).takes_for_its_own(&death);
+        let explained = is_its_own
+            || death.signal.is_some_and(|signal| {
+                let shots = self.shots.entry((death.pid, signal)).or_default();
+                shots.blamed += 1;
+                shots.blamed <= shots.sent
+            });
         let shots: Vec<_> = self.shots.iter().filter(|((pid, _), _)| *pid == death.pid).collect();
         let verdict = match explained {
             true => Ok(()),
@@ -185,11 +207,12 @@ impl Pages {
         verdict
     }
 
-    fn begin(&mut self, task: u64, worker: Worker) -> Result<(), String> {
+    fn begin(&mut self, record: &Record) -> Result<(), String> {
+        let Record { task, worker, attempt, .. } = *record;
         if let Some(before) = self.last_begun.insert(worker, task) {
             self.account(before).finished_by(before, worker)?;
         }
-        self.account(task).begin(worker)
+        self.account(task).begin(worker, attempt)
     }
 }
 

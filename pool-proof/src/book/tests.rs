@@ -20,11 +20,27 @@ fn violations(enter: impl FnOnce(&Book)) -> u64 {
 }
 
 fn begin(book: &Book, task: u64, worker: Worker) {
-    book.enter_record(&Record { task, worker, deed: Deed::Began });
+    begin_again(book, task, worker, 0);
+}
+
+fn begin_again(book: &Book, task: u64, worker: Worker, attempt: u32) {
+    book.enter_record(&Record { task, worker, deed: Deed::Began, attempt });
+}
+
+fn death(pid: u32, signal: i32) -> Death {
+    Death { pid, signal: Some(signal), text: "of a test".to_owned() }
 }
 
 fn died(pid: u32, signal: i32) -> End {
-    End::Lost(Death { pid, signal: Some(signal), text: "of a test".to_owned() })
+    End::Lost(death(pid, signal))
+}
+
+/// How many violations these entries about a task on these terms are.
+fn trial(terms: Terms, enter: impl FnOnce(&Book, u64)) -> u64 {
+    violations(|book| {
+        let task = book.open_on(terms);
+        enter(book, task);
+    })
 }
 
 #[test]
@@ -149,4 +165,74 @@ fn a_pool_that_ends_may_refuse_or_cancel_as_it_was_asked() {
     assert_eq!(end(Phase::Cancelling, End::Cancelled), 0);
     assert_eq!(end(Phase::Open, End::ShutDown), 1);
     assert_eq!(end(Phase::ShuttingDown, End::Cancelled), 1);
+}
+
+#[test]
+fn a_task_is_tried_as_often_as_it_may_be_and_no_more() {
+    let terms = Terms { attempts: 2, fails_first: true, aborts_first: true, ..Terms::default() };
+    let other = Worker { pid: 8, life: 1 };
+    let passes = |again: u32| {
+        trial(terms, |book, task| {
+            begin(book, task, WORKER);
+            begin_again(book, task, other, again);
+            book.settle(task, End::Right);
+        })
+    };
+    assert_eq!([passes(1), passes(0), passes(2)].map(|found| found.min(1)), [0, 1, 1]);
+    let value_at_once = trial(terms, |book, task| {
+        begin(book, task, WORKER);
+        book.settle(task, End::Right);
+    });
+    assert_eq!(value_at_once, 1, "it fails in its first attempt");
+    assert_eq!(trial(terms, |book, task| book.settle(task, died(7, 6))), 1, "it was not tried again");
+    let exhausted = |attempts: usize, shots: u32| {
+        trial(terms, |book, task| {
+            (0..shots).for_each(|_| book.shoot(8, 9));
+            book.settle(task, End::Exhausted { attempts, deaths: vec![death(7, 6), death(8, 9)] });
+        })
+    };
+    assert_eq!([exhausted(2, 1), exhausted(1, 1), exhausted(3, 1), exhausted(2, 0)], [0, 1, 1, 1]);
+}
+
+#[test]
+fn a_task_kills_one_worker_itself_and_no_other() {
+    let terms = Terms { attempts: 2, aborts_first: true, ..Terms::default() };
+    let deaths = |second: i32| vec![death(7, 6), death(8, second)];
+    let found = trial(terms, |book, task| book.settle(task, End::Exhausted { attempts: 2, deaths: deaths(6) }));
+    assert_eq!(found, 1);
+}
+
+#[test]
+fn only_a_task_with_a_limit_is_timed_out_and_only_a_killed_one_killed() {
+    let limited = Terms { is_limited: true, ..Terms::default() };
+    for end in [End::TimedOut, End::Late] {
+        assert_eq!(trial(limited, |book, task| book.settle(task, end.clone())), 0);
+        assert_eq!(trial(Terms::default(), |book, task| book.settle(task, end)), 1);
+    }
+    let kill = |asked: bool, end: End| {
+        trial(Terms { is_killed: true, ..Terms::default() }, |book, task| {
+            if asked {
+                book.kill(task);
+            }
+            book.settle(task, end);
+        })
+    };
+    assert_eq!([kill(true, End::Killed), kill(false, End::Killed)], [0, 1]);
+    assert_eq!([kill(true, End::Cancelled), kill(false, End::Cancelled)], [0, 1]);
+}
+
+#[test]
+fn who_was_stopped_was_the_last_and_who_came_too_late_did_not_run() {
+    let limited = Terms { is_limited: true, ..Terms::default() };
+    let late = trial(limited, |book, task| {
+        book.settle(task, End::Late);
+        begin(book, task, WORKER);
+    });
+    assert!(late > 0);
+    let went_on = trial(limited, |book, task| {
+        begin(book, task, WORKER);
+        book.settle(task, End::TimedOut);
+        begin(book, 0, WORKER);
+    });
+    assert!(went_on > 0);
 }

@@ -23,6 +23,9 @@ use crate::watchdog::Progress;
 /// How often the workers of a calm pool are to meet.
 const MEETINGS: usize = 3;
 
+/// How long a task that is stopped may go on.
+const GRACE: Duration = Duration::from_millis(100);
+
 /// How much there is to do for a calm pool when it is shut down.
 const LAST_LOAD: Duration = Duration::from_millis(100);
 
@@ -101,7 +104,7 @@ impl Round {
     }
 
     fn pool(&self, ledger: &Ledger, token: &str) -> Result<Arc<ProcessPoolExecutor>, String> {
-        let builder = ProcessPoolExecutor::builder().max_workers(self.workers);
+        let builder = ProcessPoolExecutor::builder().max_workers(self.workers).stop_grace(GRACE);
         let builder = builder.worker_env(ledger::VARIABLE, ledger.path()).worker_env(tokens::VARIABLE, token);
         // A first backtrace takes a worker longer than it lives here.
         let builder = builder.worker_env_remove("RUST_BACKTRACE");
@@ -158,7 +161,8 @@ impl Round {
 
     /// Whether no worker has ended yet but by what we sent. A pool that is shut down may start some more.
     fn count_workers(&self, tally: &Tally, shots: &Shots) -> Result<(), String> {
-        let (workers, most) = (tally.workers(), self.workers as u64 + shots.deadly_at_workers());
+        let most = self.workers as u64 + shots.deadly_at_workers() + tally.costs();
+        let workers = tally.workers();
         match workers {
             workers if workers <= most => Ok(()),
             _ => Err(format!("{workers} workers ran tasks, where {most} are the most: some ended for no reason")),

@@ -1,12 +1,13 @@
 //! Mixed load on a pool: players submit, wait, cancel and map at random, and enter in the book what each future says.
 //!
 //! Keeps true: every task has a number and is settled once, by its callback or by who waits for it; what is under way is
-//! bounded. A kind of load is a file here: new kinds (with retries, with limits, killed while they run) join `PLAYERS`.
+//! bounded. A kind of load is a file here, and joins `PLAYERS`.
 
 mod batches;
 mod large;
 mod room;
 mod singles;
+mod trials;
 mod verdict;
 
 use std::ops::ControlFlow;
@@ -23,7 +24,8 @@ use crate::random::Random;
 type Play = fn(&Player, &mut Random) -> ControlFlow<()>;
 
 /// Who plays: two of those that have the most to meet by chance.
-const PLAYERS: [Play; 5] = [singles::play, singles::play, batches::play, batches::play, large::play];
+const PLAYERS: [Play; 7] =
+    [singles::play, singles::play, batches::play, batches::play, large::play, trials::play, trials::play];
 
 /// Load that goes on.
 #[derive(Debug)]

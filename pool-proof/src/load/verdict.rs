@@ -2,7 +2,7 @@
 
 use std::fmt::Debug;
 
-use pool_core::{ExitCause, SubmitError, TaskError};
+use pool_core::{Exhausted, ExitCause, SubmitError, TaskError, WorkerDied};
 
 use crate::book::{Death, End};
 use crate::tasks;
@@ -12,6 +12,8 @@ use crate::tasks;
 pub(super) enum Expected {
     Value,
     Panic,
+    /// It has to be stopped.
+    Stop,
 }
 
 /// The end that this is.
@@ -26,17 +28,40 @@ pub(super) fn end_of<R: Debug>(
         Err(TaskError::Panicked(panic)) if expected == Expected::Panic && panic.message == tasks::PANIC => {
             End::Panicked
         }
-        Err(TaskError::WorkerDied(died)) => {
-            let signal = match died.cause {
-                ExitCause::Signal(signal) if died.corrupt.is_none() => Some(signal),
-                _ => None,
-            };
-            End::Lost(Death { pid: died.pid, signal, text: died.to_string() })
-        }
+        Err(TaskError::WorkerDied(died)) => End::Lost(death(&died)),
+        Err(TaskError::TimedOut(late)) if late.pid.is_some() => End::TimedOut,
+        Err(TaskError::TimedOut(_)) => End::Late,
+        Err(TaskError::Killed(_)) => End::Killed,
+        Err(TaskError::Exhausted(exhausted)) => exhaustion(&exhausted),
         Err(TaskError::Cancelled) => End::Cancelled,
         Err(TaskError::ShutDown) => End::ShutDown,
         Err(other) => End::Wrong(other.to_string()),
     }
+}
+
+fn death(died: &WorkerDied) -> Death {
+    let signal = match died.cause {
+        ExitCause::Signal(signal) if died.corrupt.is_none() => Some(signal),
+        _ => None,
+    };
+    Death { pid: died.pid, signal, text: died.to_string() }
+}
+
+/// A task that failed in each of its attempts: by its worker's death, or in the first one by the panic that belongs to it.
+fn exhaustion(exhausted: &Exhausted) -> End {
+    let is_its_panic = |(attempt, cause): &(usize, &TaskError)| match cause {
+        TaskError::Panicked(panic) => *attempt == 0 && panic.message == tasks::PANIC,
+        _ => false,
+    };
+    let mut deaths = Vec::new();
+    for numbered in exhausted.causes.iter().enumerate() {
+        match numbered.1 {
+            TaskError::WorkerDied(died) => deaths.push(death(died)),
+            _ if is_its_panic(&numbered) => {}
+            _ => return End::Wrong(exhausted.to_string()),
+        }
+    }
+    End::Exhausted { attempts: exhausted.causes.len(), deaths }
 }
 
 /// The end of a task that the pool did not take.
