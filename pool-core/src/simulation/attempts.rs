@@ -114,7 +114,9 @@ pub(super) fn judge_causes(book: &Book, entry: &Entry, item: &Item, exhausted: &
     }
     let count = |is: fn(&TaskError) -> bool| exhausted.causes.iter().filter(|cause| is(cause)).count() as u32;
     let panics = count(|cause| matches!(cause, TaskError::Panicked(_)));
-    let told = (count(|_| true), panics, count(|cause| matches!(cause, TaskError::Unwanted(_))));
+    // What came between two attempts was none.
+    let attempts = count(|_| true) - u32::from(!is_end_of_one(last));
+    let told = (attempts, panics, count(|cause| matches!(cause, TaskError::Unwanted(_))));
     if !item.tainted && book.liars.is_empty() && told != (item.begun, item.panics, item.unwanted) {
         return Some(format!("the causes are not what happened: {told:?}"));
     }
