@@ -39,8 +39,8 @@ impl Builder {
     /// shared, whether it is in RAM or not; the system calls it `RLIMIT_DATA`. Arguments and results on their way do not
     /// count. Native code gets a null pointer when there is no more, and Rust aborts, unless it asks by
     /// [`try_reserve`](Vec::try_reserve) and the like. Then that task fails with
-    /// [`TaskError::WorkerDied`](crate::TaskError::WorkerDied), which says "probably out of memory" with what the worker had
-    /// and might have had, and nobody else does. A limit that is too small for a worker to come up breaks the pool, with
+    /// [`TaskError::WorkerDied`](crate::TaskError::WorkerDied), which says "probably out of memory", or "perhaps" where it had
+    /// less than half of it or that is not known, with what the worker had and might have had, and nobody else does. A limit that is too small for a worker to come up breaks the pool, with
     /// [`StartFailure::EndedUnderLimit`](crate::StartFailure::EndedUnderLimit).
     ///
     /// ```

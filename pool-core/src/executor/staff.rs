@@ -74,7 +74,8 @@ impl StaffOptions {
 /// What the loss of a worker means.
 impl Builder {
     /// What the loss of a worker does to the pool: by default a new one takes its place. A worker that the pool stopped, for a
-    /// time limit or a kill, is not lost.
+    /// time limit or a kill, is not lost. A pool that breaks so runs nothing again, whatever a
+    /// [`RetryPolicy`](crate::RetryPolicy) says.
     ///
     /// ```
     /// use pool_core::{OnWorkerLoss, ProcessPoolExecutor, SubmitError, TaskError};

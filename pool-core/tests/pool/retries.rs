@@ -5,7 +5,7 @@ use std::time::Duration;
 use pool_core::{Builder, ExitCause, RetryPolicy, SubmitError, TaskError, task};
 
 use crate::backends::pool;
-use crate::gate::{Gate, stop_at};
+use crate::gate::{Gate, pass, stop_at};
 use crate::watchdog::{until, when};
 
 claims! { on_each_backend:
@@ -15,6 +15,7 @@ claims! { on_each_backend:
     shutdown_runs_the_attempts_that_are_left,
     cancelling_what_waits_ends_the_attempts_that_are_left,
     a_predicate_of_another_type_is_refused,
+    a_task_that_was_stopped_is_not_run_again_whatever_it_came_to,
 }
 
 claims! { on_processes:
@@ -24,8 +25,11 @@ claims! { on_processes:
     who_did_not_run_does_not_use_up_an_attempt,
     a_task_past_its_limit_is_run_again_where_that_was_asked_for,
     a_killed_task_is_not_run_again,
+    a_kill_in_the_grace_of_a_time_limit_is_the_last_word,
     shutdown_runs_the_attempts_of_what_costs_the_last_worker,
 }
+
+const HOUR: Duration = Duration::from_secs(3600);
 
 fn quickly(attempts: u32) -> RetryPolicy {
     RetryPolicy::new(attempts).backoff(Duration::from_millis(1), Duration::from_millis(2))
@@ -120,6 +124,58 @@ fn a_killed_task_is_not_run_again(builder: Builder) {
     assert!(future.kill());
     assert!(matches!(future.result(), Err(TaskError::Killed(_))));
     pool.shutdown();
+    assert!(gate.is_empty(), "it was run again");
+}
+
+/// Minds its end, and comes to something that a policy may have run again: a panic, or a value.
+fn mind_the_end(gate: String, panics: bool) -> u32 {
+    let _minded_from_here_on = task::cancelled();
+    pass(gate, task::attempt());
+    while !task::cancelled() {
+        std::thread::yield_now();
+    }
+    assert!(!panics, "it was asked to end");
+    7
+}
+
+fn a_task_that_was_stopped_is_not_run_again_whatever_it_came_to(builder: Builder) {
+    let policy = || quickly(9).on_panic(true).on_value(|value: &u32| *value == 7);
+    let pool = pool(builder.stop_grace(HOUR), 1);
+    for panics in [true, false] {
+        let gate = Gate::new();
+        let future = pool.task().retry(policy()).submit(mind_the_end, (gate.name(), panics)).unwrap();
+        drop(gate.next());
+        assert!(future.kill());
+        match future.result() {
+            Ok(7) => assert!(!panics),
+            Err(TaskError::Panicked(_)) => assert!(panics),
+            other => panic!("{other:?}"),
+        }
+        assert!(gate.is_empty(), "it was run again");
+    }
+}
+
+/// Tells that its limit has passed, and does not mind that.
+fn tell_of_the_grace(gate: String) {
+    while !task::cancelled() {
+        std::thread::yield_now();
+    }
+    pass(gate, task::attempt());
+    loop {
+        std::thread::park();
+    }
+}
+
+fn a_kill_in_the_grace_of_a_time_limit_is_the_last_word(builder: Builder) {
+    let gate = Gate::new();
+    // Long enough for the kill to come in time, and short enough to be waited for.
+    let pool = pool(builder.stop_grace(Duration::from_secs(2)), 1);
+    let options = pool.task().timeout(Duration::from_millis(100)).retry(quickly(9).on_timeout(true));
+    let future = options.submit(tell_of_the_grace, (gate.name(),)).unwrap();
+    drop(gate.next());
+    assert!(future.kill());
+    assert!(future.exception().is_some());
+    assert_eq!(pool.submit(u32::pow, (2, 8)).unwrap().result().unwrap(), 256);
     assert!(gate.is_empty(), "it was run again");
 }
 
