@@ -107,11 +107,14 @@ impl Manager {
     /// Looks at what a link runs, and when that is over its limit.
     pub(super) fn look(&mut self, id: LinkId, now: Instant, answers: &mut VecDeque<Event>) {
         let Some(link) = self.pool.link(id) else { return };
+        // In this order: what is begun between the two looks was seen not to be begun, and is looked at again. The other way
+        // round it would be seen neither to run nor to wait, and have no limit.
+        let shortest = link.shortest_timeout();
         let mut running = link.running();
         if let Some(running) = &mut running {
             running.since = running.since.map(pool_ipc::in_running_time);
         }
-        let due = due(running.as_ref(), link.shortest_timeout(), now);
+        let due = due(running.as_ref(), shortest, now);
         if let (Due::Now, Some(running)) = (due, running) {
             let limit = limit_of(&running).unwrap_or_default();
             self.sentences.entry(id).or_insert_with(|| Sentence::on(running, Why::Timeout(limit)));

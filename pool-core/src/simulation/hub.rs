@@ -207,7 +207,10 @@ impl Link for SimulatedLink {
     }
 
     fn shortest_timeout(&self) -> Option<Duration> {
-        self.near.shortest_timeout()
+        self.interrupt(Others::Workers);
+        let shortest = self.near.shortest_timeout();
+        self.interrupt(Others::Workers);
+        shortest
     }
 
     fn resident(&self) -> Option<u64> {
