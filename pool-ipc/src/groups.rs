@@ -25,8 +25,9 @@ use crate::cgroup::{Cgroup, CgroupError};
 /// The names of groups begin so; the number of the process that made it follows, and one of its own.
 const PREFIX: &str = "pool-core-";
 
-/// How long a killed process may take to be gone before its group is left behind at the end.
-const LAST_WAIT: Duration = Duration::from_secs(1);
+/// How long a killed process may take to be gone before its group is left behind at the end. A busy machine takes its time
+/// over that, more than a second at times. Only one that does not die at all costs this much.
+const LAST_WAIT: Duration = Duration::from_secs(10);
 
 /// The files of a group that are written to.
 const PROCESSES: &str = "cgroup.procs";
