@@ -113,12 +113,13 @@ pub(crate) fn start(parent: Parent, control: BorrowedFd<'_>) -> io::Result<Arc<W
     Ok(watch)
 }
 
-/// Ends this process because its parent is no more, and with it what stayed in the group that it leads. No exit
+/// Ends this process because its parent is no more, and with it what stayed in the group that it made. No exit
 /// handlers: there is nobody left to hear of it.
+///
+/// A group with this process's number is its own or is not there. Its present group is not asked for: one from outside
+/// of the pid namespace has the number 0, which is no `Pid`.
 pub(crate) fn end_with_parent() -> ! {
-    if rustix::process::getpgrp() == rustix::process::getpid() {
-        let _killed = rustix::process::kill_current_process_group(Signal::KILL);
-    }
+    let _killed = rustix::process::kill_process_group(rustix::process::getpid(), Signal::KILL);
     // SAFETY: ends the process at once, whatever its other threads are doing.
     unsafe { libc::_exit(1) }
 }

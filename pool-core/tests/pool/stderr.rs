@@ -128,12 +128,10 @@ fn an_inherited_stderr_is_not_kept(builder: Builder) {
 #[expect(clippy::disallowed_methods, reason = "what this task starts is to outlive it")]
 fn leave_a_sleeper() {
     let mut sleeper = Command::new("setsid");
-    let sleeper = sleeper.args(["sleep", "1000"]).stdin(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
-    // Once it has left the group.
-    until("a session of its own", || {
-        let pid = rustix::process::Pid::from_raw(sleeper.id().try_into().unwrap()).unwrap();
-        when(rustix::process::getsid(Some(pid)) == Ok(pid), ())
-    });
+    let sleeper = sleeper.args(["sh", "-c", "echo; exec sleep 1000 >&2"]).stdin(Stdio::null()).stdout(Stdio::piped());
+    let mut sleeper = sleeper.spawn().unwrap();
+    // It has left the group by the time that it speaks.
+    sleeper.stdout.take().unwrap().read_exact(&mut [0]).unwrap();
     eprintln!("{}", sleeper.id());
     std::process::abort();
 }

@@ -137,7 +137,7 @@ fn a_process_child_shares_the_group_and_obeys_the_terminal() {
     let launched = start(Role::Process, "report", Style::PROCESS);
     let facts = facts(&launched.control);
     assert_eq!(facts["role"], "Process");
-    assert_eq!(facts["group"], rustix::process::getpgrp().as_raw_pid().to_string());
+    assert_eq!(facts["group"], children::status("self", "NSpgid"));
     assert_eq!(ignored_by_table(&facts["ignored"]), ["SIGPIPE"]);
     assert_eq!(facts["stdin"], "/dev/null");
 }

@@ -152,8 +152,8 @@ fn report(takeover: Takeover, arrived: &Arrived) -> String {
         ("variable", std::env::var_os(VARIABLE).is_some().to_string()),
         ("awaiting", format!("{:?}", awaiting())),
         ("stdin", std::fs::read_link("/proc/self/fd/0").expect("stdin is open").display().to_string()),
-        ("group", rustix::process::getpgrp().as_raw_pid().to_string()),
-        ("leads_group", (rustix::process::getpgrp() == rustix::process::getpid()).to_string()),
+        ("group", status("NSpgid")),
+        ("leads_group", (status("NSpgid") == status("NSpid")).to_string()),
         ("own_fds_high", isolated::own_fd_numbers().iter().all(|number| *number >= 200).to_string()),
         ("fds", isolated::fd_numbers().len().to_string()),
         ("core_limit", format!("{:?}", rustix::process::getrlimit(rustix::process::Resource::Core).current)),
@@ -170,7 +170,7 @@ fn report(takeover: Takeover, arrived: &Arrived) -> String {
 }
 
 /// A field of a status file under /proc.
-fn status(process: &str, field: &str) -> String {
+pub(super) fn status(process: &str, field: &str) -> String {
     let status = std::fs::read_to_string(format!("/proc/{process}/status")).expect("/proc is there");
     let line = status.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(":\t"));
     line.expect("the field is there").trim().to_owned()
