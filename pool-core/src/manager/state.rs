@@ -172,7 +172,7 @@ impl State {
             Event::Stolen { thief, .. } => self.employ(thief, view, actions),
             Event::Burdened(link) => self.burdened(link, view),
             Event::Halved { link, frames } => self.halved(link, frames, view),
-            Event::Limited(link) => actions.push(Action::Look(link)),
+            Event::Limited(link) => self.limited(link, actions),
             Event::Clocked { link, due } => self.clocked(link, due, view, actions),
             Event::Measured { link, resident } => self.measured(link, resident, actions),
             Event::Condemned(link) => self.condemned(link, view, actions),
@@ -223,6 +223,7 @@ impl State {
             }
         });
         self.has_come_up(link, view);
+        self.look_as_it_was_limited(link, actions);
         self.employ(link, view, actions);
     }
 

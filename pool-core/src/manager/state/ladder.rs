@@ -1,7 +1,8 @@
 //! How a running task is stopped: the link is cornered, the worker asked, and after a grace ended.
 //!
 //! ```text
-//!  Limited, or Timer::Limit -> Action::Look -> Clocked { Due::At }  -> Timer::Limit
+//!  Limited (and Ready), or
+//!              Timer::Limit -> Action::Look -> Clocked { Due::At }  -> Timer::Limit
 //!                                              Clocked { Due::Now } -+
 //!  Condemned --------------------------------------------------------+-> Action::Corner -> Cornered
 //!  Cornered { holds: true }  -> Action::Soften, and Timer::Kill after the grace -> Action::Kill
@@ -17,6 +18,23 @@ use super::{State, Timer};
 use crate::manager::event::{Action, Due, Means, View};
 
 impl State {
+    /// A worker was given a frame with a time limit. Before its hello it runs nothing: there is nothing to see, however
+    /// often one looks.
+    pub(super) fn limited(&mut self, link: LinkId, actions: &mut Vec<Action>) {
+        let Some(worker) = self.workers.get_mut(&link) else { return };
+        worker.limited = !worker.greeted;
+        if worker.greeted {
+            actions.push(Action::Look(link));
+        }
+    }
+
+    /// It has said hello, and may run what it was given before.
+    pub(super) fn look_as_it_was_limited(&mut self, link: LinkId, actions: &mut Vec<Action>) {
+        if self.workers.get_mut(&link).is_some_and(|worker| std::mem::take(&mut worker.limited)) {
+            actions.push(Action::Look(link));
+        }
+    }
+
     /// A look at a link has told when one of its limits is due.
     pub(super) fn clocked(&mut self, link: LinkId, due: Due, view: View, actions: &mut Vec<Action>) {
         let Some(worker) = self.workers.get_mut(&link) else { return };

@@ -117,6 +117,19 @@ fn with_late_worker() -> Desk {
 }
 
 #[test]
+fn limit_of_a_worker_that_comes_up_is_not_looked_at_before_its_hello() {
+    let mut desk = Desk::new();
+    assert_eq!(desk.step(Event::Submitted, 1, 0), [Action::Start(LINK)]);
+    assert_eq!(desk.step(Event::Started(LINK), 1, 0), [Action::Feed { link: LINK, frames: 1 }]);
+    let hello = desk.state.deadline();
+    assert_eq!(desk.step(Event::Fed(LINK), 0, 1), []);
+    assert_eq!(desk.step(Event::Limited(LINK), 0, 1), []);
+    assert_eq!(desk.state.deadline(), hello, "no other time is waited for");
+    assert_eq!(desk.step(Event::Ready(LINK), 0, 1), [Action::Look(LINK)]);
+    assert_eq!(desk.step(Event::Limited(LINK), 0, 1), [Action::Look(LINK)]);
+}
+
+#[test]
 fn task_past_its_limit_is_asked_to_end_and_killed_after_the_grace() {
     let mut desk = with_late_worker();
     assert_eq!(desk.step(Event::Cornered { link: LINK, holds: true }, 0, 1), [Action::Soften(LINK)]);

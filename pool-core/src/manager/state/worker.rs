@@ -46,6 +46,8 @@ pub(super) struct Worker {
     pub(super) timed: bool,
     /// The timer is set that watches over frames of several items.
     pub(super) burdened: bool,
+    /// It was given a time limit to keep before it said hello.
+    pub(super) limited: bool,
     /// When its limits are looked at next.
     pub(super) look_at: Option<Instant>,
     /// What it runs is being stopped.
@@ -86,6 +88,7 @@ impl Worker {
             pace: None,
             timed: false,
             burdened: false,
+            limited: false,
             look_at: None,
             condemned: false,
             acquitted: false,
