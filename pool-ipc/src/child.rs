@@ -11,7 +11,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec};
+use rustix::event::EventfdFlags;
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, WaitId, WaitIdOptions};
 
@@ -100,7 +100,7 @@ impl Child {
 
     /// Whether it is no more: true from the moment at which [`as_fd`](Self::as_fd) became readable.
     pub(crate) fn has_ended(&self) -> bool {
-        self.end.get().is_some() || readable(self.as_fd())
+        self.end.get().is_some() || self.handle.has_ended()
     }
 
     /// Reaps it and tells how it ended. Call it once [`has_ended`](Self::has_ended) is true, otherwise it waits for
@@ -227,6 +227,16 @@ impl Handle {
         }
     }
 
+    /// Whether it runs no more. Not by poll(2), which fails in a host whose limit of descriptors is zero.
+    fn has_ended(&self) -> bool {
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+        match self {
+            // An error: somebody else has reaped it.
+            Self::Pidfd(fd) => !matches!(rustix::process::waitid(WaitId::PidFd(fd.as_fd()), options), Ok(None)),
+            Self::Gone(_) => true,
+        }
+    }
+
     /// Whether it is a child of ours that nobody has reaped, running or not.
     fn is_unreaped(&self) -> bool {
         let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
@@ -255,12 +265,6 @@ impl Handle {
         let sent = unsafe { libc::syscall(libc::SYS_pidfd_send_signal, fd.as_raw_fd(), signal, no_info, flags) };
         if sent == 0 { Ok(()) } else { Err(last_errno()) }
     }
-}
-
-/// Whether a descriptor is readable now. An error counts as yes: whoever reads will see it.
-fn readable(fd: BorrowedFd<'_>) -> bool {
-    let mut fds = [PollFd::new(&fd, PollFlags::IN)];
-    rustix::io::retry_on_intr(|| rustix::event::poll(&mut fds, Some(&Timespec::default()))) != Ok(0)
 }
 
 /// Ends a child of ours that has no pidfd, right after its start: its number is still its own, as nobody but us knows

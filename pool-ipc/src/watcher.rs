@@ -1,15 +1,18 @@
 //! The thread in a child that watches its parent: dead, and the child ends; closed, and the child is told.
 //!
 //! What holds: the parent's death is seen by its pidfd, whoever else may hold the channel; the thread sleeps in one
-//! poll(2) until then, and is there before the child waits for anything. What never happens here: a read from the
-//! channel, or code of a task.
+//! epoll_wait(2) until then, and is there before the child waits for anything. Not in poll(2): that one fails in a process
+//! whose limit of descriptors is below the number it is given, and a task may set that limit to zero. What never happens
+//! here: a read from the channel, or code of a task.
 
 use std::io;
+use std::mem::MaybeUninit;
 use std::num::NonZeroU32;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
+use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal};
@@ -17,7 +20,11 @@ use rustix::process::{Pid, PidfdFlags, Signal};
 use crate::high_fd::move_high;
 use crate::signals;
 
-/// Enough for a poll and a callback that sets a flag.
+/// What the thread waits for, as its events are named.
+const PARENT: u64 = 0;
+const CONTROL: u64 = 1;
+
+/// Enough for a wait and a callback that sets a flag.
 const STACK_BYTES: usize = 64 * 1024;
 
 /// The process that started this one.
@@ -105,11 +112,11 @@ impl Watch {
 
 /// Starts the thread. It has a descriptor of its own for the channel: no number that the child might close and reuse.
 pub(crate) fn start(parent: Parent, control: BorrowedFd<'_>) -> io::Result<Arc<Watch>> {
-    let control = move_high(control)?;
+    let watched = Watched::new(parent, move_high(control)?)?;
     let watch = Arc::new(Watch(Mutex::new(Channel::Open)));
     let shared = Arc::clone(&watch);
     let thread = std::thread::Builder::new().name("pool-watcher".to_owned()).stack_size(STACK_BYTES);
-    signals::with_all_blocked(|| thread.spawn(move || run(&parent, control, &shared)))??;
+    signals::with_all_blocked(|| thread.spawn(move || watched.run(&shared)))??;
     Ok(watch)
 }
 
@@ -124,29 +131,42 @@ pub(crate) fn end_with_parent() -> ! {
     unsafe { libc::_exit(1) }
 }
 
-/// The thread: waits for the closing, and then only for the parent's end.
-fn run(parent: &Parent, control: OwnedFd, watch: &Watch) {
-    loop {
-        let mut fds = [PollFd::new(&parent.0, PollFlags::IN), PollFd::new(&control, PollFlags::RDHUP)];
-        if rustix::io::retry_on_intr(|| rustix::event::poll(&mut fds, None)).is_err() {
-            // For want of kernel memory. Without a watcher the child could stay for ever.
-            end_with_parent();
-        }
-        if !fds[0].revents().is_empty() {
-            end_with_parent();
-        }
-        // Closed in both directions: not by a parent that wants this child to end, but by the parent's own end, of which its
-        // pidfd tells a moment later. A child that went its way now would leave behind what is in its group.
-        if fds[1].revents().contains(PollFlags::HUP) {
-            break;
-        }
-        if !fds[1].revents().is_empty() {
-            watch.close();
-            break;
+/// The thread's own: the set that it sleeps on, and what is in it.
+struct Watched {
+    set: OwnedFd,
+    _parent: Parent,
+    _control: OwnedFd,
+}
+
+impl Watched {
+    fn new(parent: Parent, control: OwnedFd) -> io::Result<Self> {
+        let set = move_high(epoll::create(CreateFlags::CLOEXEC)?.as_fd())?;
+        epoll::add(&set, &parent.0, EventData::new_u64(PARENT), EventFlags::IN)?;
+        epoll::add(&set, &control, EventData::new_u64(CONTROL), EventFlags::RDHUP | EventFlags::ONESHOT)?;
+        Ok(Self { set, _parent: parent, _control: control })
+    }
+
+    /// Waits for the closing, and then only for the parent's end.
+    fn run(self, watch: &Watch) {
+        loop {
+            let mut buffer = [MaybeUninit::uninit(); 2];
+            let happened = match epoll::wait(&self.set, &mut buffer, None) {
+                Ok((happened, _)) => happened,
+                Err(Errno::INTR) => continue,
+                // The set is gone: a task closed what was not its own. Without a watcher the child could stay for ever.
+                Err(_) => end_with_parent(),
+            };
+            if happened.iter().any(|event| event.data.u64() == PARENT) {
+                end_with_parent();
+            }
+            if let Some(&event) = happened.first() {
+                let flags = event.flags;
+                // Closed in both directions: not by a parent that wants this child to end, but by the parent's own end, of
+                // which its pidfd tells a moment later. A child that went its way now would leave behind what is in its group.
+                if !flags.contains(EventFlags::HUP) {
+                    watch.close();
+                }
+            }
         }
     }
-    drop(control);
-    let mut fds = [PollFd::new(&parent.0, PollFlags::IN)];
-    let _ended = rustix::io::retry_on_intr(|| rustix::event::poll(&mut fds, None));
-    end_with_parent();
 }

@@ -99,3 +99,15 @@ pub(crate) fn collect_without_descriptors(backend: &dyn Backend) {
     assert_eq!(rig.outcome(&link).result, Ok(pattern(0, LARGE)));
     rig.close(&link);
 }
+
+pub(crate) fn contract_07_worker_that_may_have_no_descriptor_works_and_ends_in_order(backend: &dyn Backend) {
+    let mut rig = Rig::new(backend);
+    for _ in 0..10 {
+        let link = rig.start();
+        for owner in 0..3 {
+            post(&link, frame(owner, request("give-up-descriptors", b"x"), 1));
+            assert_eq!(rig.outcome(&link), echo(owner, 0, b"x"));
+        }
+        rig.close(&link);
+    }
+}

@@ -151,6 +151,7 @@ claims! {
     limits::contract_07_length_of_a_message_is_limited_and_the_error_says_so needs anything;
     limits::contract_07_payload_without_a_descriptor_for_it_is_an_error_with_its_size needs sealed;
     limits::contract_07_outcome_without_a_descriptor_for_it_is_an_error_with_its_size needs sealed;
+    limits::contract_07_worker_that_may_have_no_descriptor_works_and_ends_in_order needs processes;
     attacks::d02_request_of_another_task_cannot_be_changed_by_any_call needs sealed;
     attacks::d12_strange_descriptors_in_place_of_a_sealed_memfd_are_judged_and_closed needs sealed;
     attacks::contract_05_garbage_on_the_channel_ends_the_link_and_hands_back_the_rest needs sealed;

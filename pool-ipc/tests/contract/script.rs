@@ -7,6 +7,7 @@ use std::io::Write;
 use std::time::Instant;
 
 use pool_ipc::{Assignment, Entry, FarEnd, Job, MAX_SAID};
+use rustix::process::{Resource, Rlimit, setrlimit};
 
 use crate::{attacks, gate, isolated};
 
@@ -112,6 +113,10 @@ fn act(item: u32, request: &[u8], begun: u32, assignment: &dyn Assignment) -> Ve
         ["sum-and-fill", size] => {
             let size = size.parse().expect("a number");
             return [&item.to_le_bytes(), sum(data(request)).to_le_bytes().as_slice(), &pattern(item, size)].concat();
+        }
+        ["give-up-descriptors"] => {
+            let none = Rlimit { current: Some(0), maximum: Some(0) };
+            setrlimit(Resource::Nofile, none).expect("limits may be lowered");
         }
         ["attack", how] => return attacks::attack(how),
         ["child"] => return attacks::start_sleeper(),

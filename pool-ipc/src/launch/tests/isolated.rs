@@ -89,8 +89,11 @@ mod bodies {
     pub(super) fn a149_children_start_with_the_same_few_descriptors_however_many_start_at_once() {
         let inherited = fd_numbers().len() - own_fd_numbers().len();
         let alone = facts(&worker("report").control)["fds"].clone();
-        let expected = (inherited + 3).to_string();
-        assert_eq!(alone, expected, "the channel, the watcher's own of it, the parent's pidfd, and what we inherited");
+        let expected = (inherited + 4).to_string();
+        assert_eq!(
+            alone, expected,
+            "the channel, the watcher's own of it, the parent's pidfd, the set of both, and what we inherited"
+        );
         let _bystanders: Vec<Launched> = (0..10).map(|_| worker("sleep")).collect();
         std::thread::scope(|scope| {
             let starters: Vec<_> = (0..5).map(|_| scope.spawn(|| worker("report"))).collect();
