@@ -47,6 +47,10 @@ impl Parent {
             Err(Errno::SRCH) => end_with_parent(),
             Err(errno) => return Err(errno.into()),
         };
+        // A child that is stopped hears of nothing, and the system lets go on what its parent left stopped only where the
+        // stop had come to all threads by then. This signal does no harm when it is sent for less: at the end of the
+        // thread that started this child.
+        rustix::process::set_parent_process_death_signal(Some(Signal::CONT))?;
         let actual = rustix::process::getppid();
         if actual == Some(pid) {
             return Ok(parent);

@@ -1,10 +1,12 @@
 //! Ctrl-C and Ctrl-Z at a real terminal: one press ends a program with its workers, or stops them all.
 
+use std::ffi::CString;
 use std::io::BufRead;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use pool_core::Builder;
+use rustix::fs::{FileType, Mode};
 
 use crate::alone::{Ended, Host, Scene};
 use crate::backends::pool;
@@ -119,7 +121,7 @@ elif deed == "suspend":
 elif deed == "kill":
     os.write(terminal, b"\x1a")
     told(b"the job is stopped")
-    until("the worker to be stopped", lambda: state(worker) == "T")
+    # Its worker may be at any point of its own stop.
     os.kill(int(program), signal.SIGKILL)
     until("the worker to be gone", lambda: state(worker) == "gone")
     os.write(terminal, b"\n")
@@ -225,6 +227,66 @@ fn b10_a_program_that_is_killed_while_it_is_stopped_leaves_nobody() {
     };
     let seen = at_terminal(host, "kill");
     assert!(seen.contains("the job ended with -9"), "{seen}");
+}
+
+/// A stop comes to a thread in vfork(2) only once its child has become another program. Here that child waits for somebody
+/// to write to a FIFO, in a process group of its own.
+fn stop_at_with_a_thread_that_cannot_stop(gate: String, fifo: String) {
+    let path = CString::new(fifo).unwrap();
+    let thread = std::thread::spawn(move || {
+        // SAFETY: plain data, which the calls initialise; the pointers are to locals and to static strings.
+        unsafe {
+            let (mut actions, mut attributes) = (std::mem::zeroed(), std::mem::zeroed());
+            libc::posix_spawn_file_actions_init(&raw mut actions);
+            libc::posix_spawn_file_actions_addopen(&raw mut actions, 0, path.as_ptr(), libc::O_RDONLY, 0);
+            libc::posix_spawnattr_init(&raw mut attributes);
+            libc::posix_spawnattr_setflags(&raw mut attributes, libc::POSIX_SPAWN_SETPGROUP as libc::c_short);
+            let arguments = [c"true".as_ptr().cast_mut(), std::ptr::null_mut()];
+            let (environment, mut pid) = ([std::ptr::null_mut()], 0);
+            libc::posix_spawnp(
+                &raw mut pid,
+                c"true".as_ptr(),
+                &raw const actions,
+                &raw const attributes,
+                arguments.as_ptr(),
+                environment.as_ptr(),
+            );
+        }
+    });
+    until("a thread in vfork", || {
+        let tasks = std::fs::read_dir("/proc/self/task").unwrap().flatten();
+        let mut states = tasks.filter_map(|task| std::fs::read_to_string(task.path().join("stat")).ok());
+        when(states.any(|stat| stat.rsplit_once(") ").is_some_and(|(_, fields)| fields.starts_with('D'))), ())
+    });
+    stop_at(gate, 0);
+    thread.join().unwrap();
+}
+
+#[test]
+fn b10_a_program_that_is_killed_before_its_workers_have_come_to_a_stop_leaves_nobody() {
+    let path = "job_control::b10_a_program_that_is_killed_before_its_workers_have_come_to_a_stop_leaves_nobody";
+    let host = match Scene::of(path) {
+        Scene::Outside(host) => host,
+        Scene::Alone => {
+            let gate = Gate::new();
+            let fifo = std::env::temp_dir().join(format!("pool-core-fifo-{}", std::process::id()));
+            rustix::fs::mknodat(rustix::fs::CWD, &fifo, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+            println!("fifo {}", fifo.display());
+            let pool = pool(crate::backends::shared_memory(), 1);
+            let fifo = fifo.to_str().unwrap().to_owned();
+            let _future = pool.submit(stop_at_with_a_thread_that_cannot_stop, (gate.name(), fifo)).unwrap();
+            say_who(&gate.next());
+            loop {
+                std::thread::park();
+            }
+        }
+    };
+    let seen = at_terminal(host, "kill");
+    assert!(seen.contains("the job ended with -9"), "{seen}");
+    let fifo = seen.lines().find_map(|line| line.split_once("fifo ").map(|(_, path)| path)).unwrap();
+    // Who waits for a writer goes on, and ends.
+    drop(std::fs::File::options().write(true).open(fifo).unwrap());
+    std::fs::remove_file(fifo).unwrap();
 }
 
 fn stop(path: &str, builder: Builder) {

@@ -158,7 +158,7 @@ fn a149_children_that_run_at_once_have_the_same_number_of_descriptors() {
         let numbers: BTreeSet<u32> = numbers.map(|name| name.into_string().unwrap().parse().unwrap()).collect();
         // Above are its own: the way to its parent, closed on both sides sooner or later.
         let (low, high): (Vec<u32>, Vec<u32>) = numbers.iter().partition(|number| **number < 200);
-        assert!(high.len() <= 4, "{high:?}");
+        assert!(high.len() <= 5, "{high:?}");
         say(&ear, format_args!("{low:?}"));
         pass(&gate);
     }
