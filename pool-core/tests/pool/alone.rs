@@ -7,10 +7,14 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, Receiver};
+use std::time::Duration;
 
 use pool_core::thread;
 
-use crate::watchdog::LIMIT;
+use crate::watchdog;
+
+/// How long nothing may be heard from the process. A watchdog of its own says what hangs before that.
+const LIMIT: Duration = Duration::from_secs(watchdog::LIMIT.as_secs() + 15);
 
 /// Names the test that is to be run by the process itself.
 const VARIABLE: &str = "POOL_CORE_TEST_ALONE";
@@ -148,7 +152,7 @@ impl Running {
             Err(mpsc::RecvTimeoutError::Disconnected) => None,
             Err(mpsc::RecvTimeoutError::Timeout) => {
                 let _ = self.child.kill();
-                let stderr = self.stderr.recv_timeout(std::time::Duration::from_secs(5));
+                let stderr = self.stderr.recv_timeout(Duration::from_secs(5));
                 panic!("it hangs: it has said {:#?} and {stderr:?}", self.seen);
             }
         }

@@ -233,7 +233,7 @@ fn b10_a_program_that_is_killed_while_it_is_stopped_leaves_nobody() {
 /// to write to a FIFO, in a process group of its own.
 fn stop_at_with_a_thread_that_cannot_stop(gate: String, fifo: String) {
     let path = CString::new(fifo).unwrap();
-    let thread = std::thread::spawn(move || {
+    let thread = pool_core::thread::Builder::new().spawn(move || {
         // SAFETY: plain data, which the calls initialise; the pointers are to locals and to static strings.
         unsafe {
             let (mut actions, mut attributes) = (std::mem::zeroed(), std::mem::zeroed());
@@ -253,6 +253,7 @@ fn stop_at_with_a_thread_that_cannot_stop(gate: String, fifo: String) {
             );
         }
     });
+    let thread = thread.unwrap();
     until("a thread in vfork", || {
         let tasks = std::fs::read_dir("/proc/self/task").unwrap().flatten();
         let mut states = tasks.filter_map(|task| std::fs::read_to_string(task.path().join("stat")).ok());

@@ -12,7 +12,7 @@ use crate::backends::{again, pool, shared_memory};
 use crate::gate::{Gate, stop_at};
 use crate::holdings::{Holdings, descriptor_count};
 use crate::losses::kill;
-use crate::watchdog::{Watchdog, until, when};
+use crate::watchdog::{Watchdog, Watched, until, when};
 
 claims! { alone_on_processes:
     b18_a_pool_short_of_descriptors_at_any_point_says_so_and_leaves_nothing,
@@ -71,7 +71,7 @@ fn sweep(builder: &Builder, resource: Resource, limits: impl Iterator<Item = u64
 /// wrong first; anything that is no matter of room is a failure.
 fn work(builder: Builder, largest: usize) -> Result<(), String> {
     let pool = match builder.max_workers(2).build() {
-        Ok(pool) => pool,
+        Ok(pool) => Watched::new(pool),
         Err(error @ (PoolError::Backend(_) | PoolError::Thread { .. })) => return Err(error.to_string()),
         Err(other) => panic!("{other}"),
     };
