@@ -2,7 +2,8 @@
 //!
 //! Keeps true: nothing of the program's is run before parent and worker know that they are the same build; each call is
 //! answered exactly once, whatever the task, its arguments or its result do short of ending the process; what a call
-//! was given is dropped before the next is claimed. Never: knows of a pool, a future or a link.
+//! was given is dropped before the next is claimed; a copy of the worker that a task made by a fork ends where the task
+//! does, and answers nothing. Never: knows of a pool, a future or a link.
 
 #[cfg(panic = "abort")]
 mod last_word;
@@ -14,7 +15,7 @@ use std::sync::OnceLock;
 use pool_ipc::{FarEnd, Job};
 
 use crate::error::RemoteError;
-use crate::task::{self, Call, EncodeFailure, InitializerResult, Stage, TaskId};
+use crate::task::{self, Call, EncodeFailure, Home, InitializerResult, Stage, TaskId};
 use crate::wire::{Boot, Cursor, Failure, Greeting, Request, write_failure, write_value};
 
 /// Runs a worker that is a thread of the pool's own process, until its link is closed.
@@ -201,14 +202,15 @@ fn answer(request: &[u8], item: u32, cursor: &mut Cursor, result: &mut Vec<u8>) 
     let malformed = || undecoded("a request", &format!("it has no item {item}"));
     let request = Request::parse(request).ok_or_else(malformed)?;
     let arguments = request.item(item, cursor).ok_or_else(malformed)?;
-    call(request.task, Call::new(arguments, result))
+    let home = Home::here();
+    call(request.task, Call::new(arguments, result).at(home), home)
 }
 
 /// Runs a call and says in what it ended. A panic of the task is a panic; one in Serialize or Deserialize means that the
 /// value cannot be encoded or decoded, so that a caller can tell whether the task has run.
-fn call(id: TaskId, mut call: Call<'_>) -> Result<(), Failure> {
+fn call(id: TaskId, mut call: Call<'_>, home: Home) -> Result<(), Failure> {
     let entry = task::find(id).ok_or(Failure::NotFound { task: id.to_wire() })?;
-    let panicked = panics::catch((entry.name)(), || entry.call(&mut call)).err();
+    let panicked = panics::catch((entry.name)(), home, || entry.call(&mut call)).err();
     match (call.stage(), panicked) {
         (Stage::Done, None) => Ok(()),
         (Stage::Decoding { type_name }, Some(report)) => {

@@ -39,11 +39,33 @@ pub fn main_thread_id() -> Option<NonZeroU32> {
 }
 
 /// How many forks lie between this process and the one that first asked. A value that was kept and differs tells that this
-/// process is a fork of the one that kept it. Costs one load: a fork counts itself.
+/// process is a fork of the one that kept it. Costs one load: a fork counts itself, if it
+/// was made by the C library's `fork`.
 pub fn fork_generation() -> u64 {
     static WATCH: Once = Once::new();
     WATCH.call_once(count_forks);
     GENERATION.load(Ordering::Relaxed)
+}
+
+/// Ends this process at once with this exit code if it is a fork of the one that kept `generation`: for one that has
+/// nothing left to do, and nothing to say in the other's name. No destructor runs and nothing is written, as what other
+/// threads had locked at the fork stays locked here. Else it costs one load.
+pub fn end_if_forked_since(generation: u64, code: i32) {
+    if fork_generation() != generation {
+        end(code);
+    }
+}
+
+#[cfg(all(target_os = "linux", not(pool_portable)))]
+fn end(code: i32) -> ! {
+    // SAFETY: it ends the process and touches nothing in it.
+    unsafe { libc::_exit(code) }
+}
+
+/// Never called: where forks are not counted no process is seen to be one.
+#[cfg(not(all(target_os = "linux", not(pool_portable))))]
+fn end(code: i32) -> ! {
+    std::process::exit(code)
 }
 
 static GENERATION: AtomicU64 = AtomicU64::new(0);
@@ -65,8 +87,7 @@ pub fn at_exit(last_wish: extern "C" fn()) {
 pub fn exit_at_once(code: i32) -> ! {
     // SAFETY: no stream means all of them, and each is locked while it is written.
     unsafe { libc::fflush(std::ptr::null_mut()) };
-    // SAFETY: it ends the process and touches nothing in it.
-    unsafe { libc::_exit(code) }
+    end(code)
 }
 
 #[cfg(all(target_os = "linux", not(pool_portable)))]

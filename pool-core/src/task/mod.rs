@@ -46,7 +46,34 @@ pub(crate) struct Call<'a> {
     result: &'a mut Vec<u8>,
     /// How far it has come.
     stage: Stage,
+    /// The process that answers the call, where its forks must not.
+    home: Option<Home>,
 }
+
+/// The process that a call came to, told from the copies of it that a task may make by a fork. A copy that comes back from
+/// the task has no call to answer: it would speak on its origin's channel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Home(u64);
+
+impl Home {
+    /// This process.
+    pub(crate) fn here() -> Self {
+        Self(pool_ipc::fork_generation())
+    }
+
+    /// Whether this process is a copy.
+    pub(crate) fn is_elsewhere(self) -> bool {
+        pool_ipc::fork_generation() != self.0
+    }
+
+    /// Ends this process with this exit code if it is a copy.
+    pub(crate) fn end_copy(self, code: i32) {
+        pool_ipc::end_if_forked_since(self.0, code);
+    }
+}
+
+/// The exit code of a copy that has done what the task says.
+pub(crate) const COPY_RETURNED: i32 = 0;
 
 /// How far a call has come, in this order. Moved by the call alone.
 #[derive(Debug)]
@@ -84,7 +111,12 @@ pub(crate) enum Stage {
 impl<'a> Call<'a> {
     /// A call that has not begun.
     pub(crate) fn new(arguments: &'a [u8], result: &'a mut Vec<u8>) -> Self {
-        Self { arguments, result, stage: Stage::Decoding { type_name: "" } }
+        Self { arguments, result, stage: Stage::Decoding { type_name: "" }, home: None }
+    }
+
+    /// The same, in a process whose copies end when they come back from the function.
+    pub(crate) fn at(self, home: Home) -> Self {
+        Self { home: Some(home), ..self }
     }
 
     /// How far it came.
@@ -106,6 +138,9 @@ impl<'a> Call<'a> {
         };
         self.stage = Stage::Running;
         let result = task.call(arguments);
+        if let Some(home) = self.home {
+            home.end_copy(COPY_RETURNED);
+        }
         self.encode(&result);
     }
 

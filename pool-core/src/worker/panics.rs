@@ -1,7 +1,8 @@
 //! What a task's panic says, and where: taken down by a panic hook while a call runs on the thread.
 //!
 //! Keeps true: a panic in a call is reported once, by its reply, and not printed as well; a panic anywhere else is
-//! handed to the hook that was there before; a payload that panics when it is dropped harms nobody. Never: unwinds
+//! handed to the hook that was there before, also in a copy of the worker that a task made by a fork, which ends when it
+//! comes here; a payload that panics when it is dropped harms nobody. Never: unwinds
 //! itself, or holds anything borrowed while code of the program's runs.
 //!
 //! Threads that a task starts are not in the call: what they panic with is printed as ever, and reaches the reply only if
@@ -12,7 +13,7 @@ use std::cell::RefCell;
 use std::panic::{self, AssertUnwindSafe, PanicHookInfo, catch_unwind};
 use std::sync::Once;
 
-use crate::task::stack;
+use crate::task::{COPY_RETURNED, Home, stack};
 use crate::wire::PanicReport;
 
 /// Installs the hook, once in a process.
@@ -28,11 +29,14 @@ pub(super) fn listen_again() {
     SECOND.call_once(install);
 }
 
-/// Runs a call and gives what it panicked with.
-pub(super) fn catch<R>(task: &str, call: impl FnOnce() -> R) -> Result<R, PanicReport> {
-    let outer = HEARD.replace(Some(Vec::new()));
-    let outcome = catch_unwind(AssertUnwindSafe(call)).map_err(take_text);
-    let mut heard = HEARD.replace(outer).unwrap_or_default();
+/// Runs a call and gives what it panicked with. Copies of this process do not return from it.
+pub(super) fn catch<R>(task: &str, home: Home, call: impl FnOnce() -> R) -> Result<R, PanicReport> {
+    let outer = HEARD.replace(Some(Heard { home, reports: Vec::new() }));
+    let outcome = catch_unwind(AssertUnwindSafe(call));
+    // Before anything else: the payload may have a destructor.
+    home.end_copy(if outcome.is_ok() { COPY_RETURNED } else { COPY_PANICKED });
+    let outcome = outcome.map_err(take_text);
+    let mut heard = HEARD.replace(outer).map_or_else(Vec::new, |heard| heard.reports);
     let outcome = outcome.map_err(|text| match heard.iter().rposition(|report| report.message == text) {
         Some(position) => heard.remove(position),
         // A payload of another thread, raised again here: no hook was called for it.
@@ -44,6 +48,9 @@ pub(super) fn catch<R>(task: &str, call: impl FnOnce() -> R) -> Result<R, PanicR
     outcome
 }
 
+/// The exit code of a copy that panicked: that of any Rust program.
+const COPY_PANICKED: i32 = 101;
+
 /// The most panics of one call that are kept: those that the task catches itself are only worth a line in the log.
 const MOST_HEARD: usize = 16;
 
@@ -51,8 +58,17 @@ const MOST_HEARD: usize = 16;
 const NO_TEXT: &str = "a payload that is no string";
 
 thread_local! {
-    /// The panics of the call that this thread runs, oldest first; nothing while it runs none.
-    static HEARD: RefCell<Option<Vec<PanicReport>>> = const { RefCell::new(None) };
+    /// The panics of the call that this thread runs; nothing while it runs none.
+    static HEARD: RefCell<Option<Heard>> = const { RefCell::new(None) };
+}
+
+/// The panics of one call.
+#[derive(Debug)]
+struct Heard {
+    /// Whose they are.
+    home: Home,
+    /// Oldest first.
+    reports: Vec<PanicReport>,
 }
 
 fn install() {
@@ -66,7 +82,8 @@ fn install() {
 
 /// Takes a panic down if this thread runs a call, and says whether it does.
 fn hear(info: &PanicHookInfo<'_>) -> bool {
-    let running = HEARD.try_with(|heard| heard.try_borrow().is_ok_and(|heard| heard.is_some()));
+    let at_home = |heard: &Option<Heard>| heard.as_ref().is_some_and(|heard| !heard.home.is_elsewhere());
+    let running = HEARD.try_with(|heard| heard.try_borrow().is_ok_and(|heard| at_home(&heard)));
     if running != Ok(true) {
         return false;
     }
@@ -75,11 +92,11 @@ fn hear(info: &PanicHookInfo<'_>) -> bool {
     return super::last_word::publish(report);
     #[cfg(not(panic = "abort"))]
     HEARD.with_borrow_mut(|heard| {
-        let heard = heard.get_or_insert_default();
-        if heard.len() == MOST_HEARD {
-            heard.remove(0);
+        let Some(Heard { reports, .. }) = heard else { return false };
+        if reports.len() == MOST_HEARD {
+            reports.remove(0);
         }
-        heard.push(report);
+        reports.push(report);
         true
     })
 }

@@ -1,5 +1,5 @@
 //! Hosts that fork: the copy of the process has a copy of the pool, which is a shell and says so; the pool itself does not
-//! notice.
+//! notice. And tasks that fork: the copy of the worker is none.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -18,6 +18,11 @@ use crate::watchdog::{Watchdog, until, when};
 
 claims! { alone_on_each_backend:
     d05_a_fork_of_the_host_gets_typed_errors_and_harms_nothing,
+}
+
+claims! { on_processes:
+    d05_a_copy_of_a_worker_ends_where_its_task_does,
+    d05_a_copy_of_a_worker_that_nobody_waits_for_does_not_answer_in_its_place,
 }
 
 claims! { alone_on_processes:
@@ -161,6 +166,61 @@ fn d05_a_fork_may_make_a_pool_of_its_own(builder: Builder) {
     });
     fork.assert_success();
     assert_eq!(pool.submit(u32::pow, (2, 8)).unwrap().result().unwrap(), 256);
+}
+
+fn d05_a_copy_of_a_worker_ends_where_its_task_does(builder: Builder) {
+    let pool = pool(builder, 1);
+    for panics in [false, true, false, true] {
+        let (worker, ended) = pool.submit(return_or_panic_in_a_copy, (panics,)).unwrap().result().unwrap();
+        assert_eq!(ended, Some(if panics { 101 } else { 0 }));
+        assert_eq!(pool.worker_pids(), [worker]);
+    }
+}
+
+fn d05_a_copy_of_a_worker_that_nobody_waits_for_does_not_answer_in_its_place(builder: Builder) {
+    let pool = pool(builder, 1);
+    let mut copies = Vec::new();
+    for item in 0..200 {
+        let (said, copy) = pool.submit(answer_twice, (item,)).unwrap().result().unwrap();
+        assert_eq!(said, item);
+        copies.push(copy);
+    }
+    until("all copies to have ended", || {
+        let left: Vec<u32> = copies.iter().copied().filter(|&copy| crate::holdings::is_alive(copy)).collect();
+        when(left.is_empty(), left)
+    });
+    let worker = pool.submit(std::process::id, ()).unwrap().result().unwrap();
+    assert_eq!(pool.worker_pids(), [worker]);
+}
+
+/// Forks. The copy comes to the task's end; the worker waits for that, and tells its exit code.
+fn return_or_panic_in_a_copy(panics: bool) -> (u32, Option<i32>) {
+    // SAFETY: the copy goes on with this thread alone, which is all that it needs on its way out of the task.
+    match unsafe { libc::fork() } {
+        0 => {
+            // SAFETY: a system call without pointers: ends the copy if it hangs.
+            unsafe { libc::alarm(60) };
+            assert!(!panics, "in a copy");
+            (0, None)
+        }
+        copy => {
+            let (_, status) = waitpid(Pid::from_raw(copy), WaitOptions::empty()).unwrap().unwrap();
+            (std::process::id(), status.exit_status())
+        }
+    }
+}
+
+/// Forks. Both go on to the task's end, with different values; nobody waits.
+fn answer_twice(item: u64) -> (u64, u32) {
+    // SAFETY: as above.
+    match unsafe { libc::fork() } {
+        0 => {
+            // SAFETY: as above.
+            unsafe { libc::alarm(60) };
+            (u64::MAX, 0)
+        }
+        copy => (item, u32::try_from(copy).unwrap()),
+    }
 }
 
 /// The daemon is the fork, and its pool is made afterwards; the pool that was made too early ends with its process.
