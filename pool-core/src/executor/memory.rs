@@ -18,8 +18,6 @@ impl Builder {
     /// task, at most ten times a second for each worker; while it is being replaced the worker works on. No task fails by
     /// it, and none is run again. A limit below what a fresh worker has costs a new worker for almost each task.
     ///
-    /// Workers that are threads ([`InProcess`](crate::InProcess)) have no memory of their own, and are not replaced.
-    ///
     /// ```
     /// use pool_core::ProcessPoolExecutor;
     ///
@@ -27,6 +25,9 @@ impl Builder {
     /// assert_eq!(pool.submit(u32::pow, (2, 8))?.result()?, 256);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
+    ///
+    /// Workers that are threads ([`InProcess`](crate::InProcess)) have no memory of their own to look at: with such a
+    /// backend [`build`](Self::build) refuses the option.
     pub fn soft_memory_limit(mut self, bytes: u64) -> Self {
         self.staff.soft_memory = Some(bytes);
         self
@@ -102,9 +103,10 @@ pub(super) fn open_cgroup(cgroup: &Cgroup) -> Result<Arc<Groups>, PoolError> {
 /// The limits that only processes can have.
 pub(super) fn refuse_for_threads(staffing: &Staffing, cgroup: Option<&Cgroup>) -> Result<(), PoolError> {
     let refused = |name| Err(PoolError::Option { name, allowed: "left out where workers are threads" });
-    match (staffing.memory_limit, cgroup) {
-        (Some(_), _) => refused("memory_limit"),
-        (None, Some(_)) => refused("cgroup"),
-        (None, None) => Ok(()),
+    match (staffing.memory_limit, staffing.soft_memory, cgroup) {
+        (Some(_), ..) => refused("memory_limit"),
+        (None, Some(_), _) => refused("soft_memory_limit"),
+        (None, None, Some(_)) => refused("cgroup"),
+        (None, None, None) => Ok(()),
     }
 }

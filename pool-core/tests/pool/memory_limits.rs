@@ -79,12 +79,6 @@ fn no_task_is_lost_or_blamed_when_workers_grow(builder: Builder) {
 }
 
 #[test]
-fn a_soft_limit_leaves_workers_that_are_threads_alone() {
-    let pool = pool(in_process().soft_memory_limit(1), 1);
-    assert!((0..20).all(|n| pool.submit(u32::pow, (n, 2)).unwrap().result().unwrap() == n * n));
-}
-
-#[test]
 fn limits_of_no_memory_are_refused() {
     let error = in_process().soft_memory_limit(0).build().unwrap_err();
     assert!(matches!(error, PoolError::Option { name: "soft_memory_limit", .. }), "{error}");
@@ -97,6 +91,8 @@ fn limits_of_no_memory_are_refused() {
 fn workers_that_are_threads_cannot_have_a_limit() {
     let error = in_process().memory_limit(1 << 30).build().unwrap_err();
     assert_eq!(error.to_string(), "memory_limit must be left out where workers are threads");
+    let error = in_process().soft_memory_limit(1 << 30).build().unwrap_err();
+    assert_eq!(error.to_string(), "soft_memory_limit must be left out where workers are threads");
 }
 
 /// Takes memory, bit by bit, until there is none.
