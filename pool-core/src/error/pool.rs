@@ -106,7 +106,7 @@ pub enum StartFailure {
         /// The last lines that it wrote to stderr, as above.
         stderr: Option<String>,
     },
-    /// It did not say hello in time.
+    /// It did not say hello in time: its initializer, which runs before that, or its `main` did not come to an end.
     NoHello {
         /// Its pid.
         pid: u32,
@@ -161,7 +161,10 @@ impl fmt::Display for StartFailure {
             }
             Self::NoHello { pid, limit, stderr } => {
                 write!(f, "process {pid} did not say hello within {limit:?}; ")?;
-                f.write_str("does its main call pool_core::init() first, before anything that may block?")?;
+                f.write_str(
+                    "does its initializer hang, or take longer than hello_timeout allows, \
+                     or does its main not call pool_core::init() first, before anything that may block?",
+                )?;
                 write_last_lines(f, stderr.as_deref())
             }
             Self::OtherBuild { pid } => {

@@ -65,7 +65,9 @@ fn a_worker_that_never_says_hello_breaks_the_pool_with_advice(builder: Builder) 
     let limit = Duration::from_millis(300);
     breakage(builder.worker_command("/bin/sleep", ["1000"]).hello_timeout(limit), |failure| {
         assert!(matches!(failure, StartFailure::NoHello { limit: told, .. } if *told == limit), "{failure}");
-        assert!(failure.to_string().contains("did not say hello within 300ms"), "{failure}");
+        let text = failure.to_string();
+        assert!(text.contains("did not say hello within 300ms"), "{text}");
+        assert!(text.contains("pool_core::init() first") && text.contains("does its initializer hang"), "{text}");
     });
 }
 
