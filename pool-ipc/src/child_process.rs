@@ -11,8 +11,9 @@ use std::time::Duration;
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags};
 
-use crate::backend::{StartError, WorkerCommand};
+use crate::backend::StartError;
 use crate::child::{Child, Group};
+use crate::command::WorkerCommand;
 use crate::exit::ExitCause;
 use crate::high_fd::move_high;
 use crate::launch::{Launched, Style, launch};

@@ -16,8 +16,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use crate::arrival;
-use crate::backend::{StartError, WorkerCommand};
+use crate::backend::StartError;
 use crate::child::{Child, Group};
+use crate::command::WorkerCommand;
 use crate::control::{Control, Sent};
 use crate::groups::Groups;
 use crate::memfd;

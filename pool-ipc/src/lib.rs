@@ -5,6 +5,7 @@
 #[cfg(test)]
 mod fuzzing;
 mod backend;
+mod command;
 mod exit;
 mod postmortem;
 mod cgroup;
@@ -82,10 +83,11 @@ pub mod simulation;
 pub use arrival::{Takeover, awaiting, awaits_one_function, depth, set_init_called};
 pub use backend::{
     Abilities, Backend, Corrupt, FarEnd, HELLO_TIMEOUT, Hub, Job, Link, LinkEvent, LinkId, MAX_SAID, OpenError,
-    Refused, RefusedWhy, Share, StartError, StartOrder, Ticket, WorkerCommand,
+    Refused, RefusedWhy, Share, StartError, StartOrder, Ticket,
 };
 pub use cgroup::{Cgroup, CgroupError};
 pub use child_process::{ParentHandle, ProcessHandle, ProcessOptions};
+pub use command::WorkerCommand;
 #[cfg(all(target_os = "linux", not(pool_portable)))]
 pub use entry::{ChildProcess, Entry, enter};
 pub use exit::{ExitCause, signal_name};

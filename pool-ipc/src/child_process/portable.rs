@@ -6,7 +6,8 @@ use std::convert::Infallible;
 use std::io;
 use std::time::Duration;
 
-use crate::backend::{StartError, WorkerCommand};
+use crate::backend::StartError;
+use crate::command::WorkerCommand;
 use crate::exit::ExitCause;
 
 /// How a process belongs to its parent.
