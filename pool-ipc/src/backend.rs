@@ -381,16 +381,16 @@ impl std::error::Error for OpenError {
 pub struct StartError {
     /// What was being done.
     pub doing: &'static str,
-    /// The program that was to run, where one was.
-    pub program: Option<PathBuf>,
+    /// The program that was to run, or the directory that it was to start in where that is what is wrong.
+    pub path: Option<PathBuf>,
     /// What the system said.
     pub source: io::Error,
 }
 
 impl fmt::Display for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.program {
-            Some(program) => write!(f, "{} ({}): {}", self.doing, program.display(), self.source),
+        match &self.path {
+            Some(path) => write!(f, "{} ({}): {}", self.doing, path.display(), self.source),
             None => write!(f, "{}: {}", self.doing, self.source),
         }
     }

@@ -159,7 +159,7 @@ impl Hub for HeapHub {
             Ok(thread) => *link.thread.lock() = Some(thread),
             Err(source) => {
                 self.links.lock().remove(&id);
-                return Err(StartError { doing: "starting a worker thread", program: None, source });
+                return Err(StartError { doing: "starting a worker thread", path: None, source });
             }
         }
         Ok(link)

@@ -15,6 +15,8 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use rustix::fs::Access;
+
 use crate::arrival;
 use crate::backend::StartError;
 use crate::child::{Child, Group};
@@ -132,7 +134,7 @@ fn spawn(
     #[expect(clippy::disallowed_methods, reason = "this is the place")]
     let spawned = prepared.spawn();
     // std's handle neither waits nor kills when it is dropped; from here on the process is `Child`'s.
-    let pid = spawned.map_err(|source| failed("starting a process", Some(&program), source))?.id();
+    let pid = spawned.map_err(|source| not_spawned(command, &program, source))?.id();
     let child = Child::adopt(pid, group, watch.map(Watch::started), cgroup)
         .map_err(|source| failed("watching a new process", Some(&program), source))?;
     // It waits for its first message and has started nothing of its own yet.
@@ -164,6 +166,23 @@ fn prepare(command: &WorkerCommand, program: &Path) -> Command {
     prepared
 }
 
+/// Why a process was not started. The system does not tell whether it is about the program or about the directory, which is
+/// therefore looked at.
+fn not_spawned(command: &WorkerCommand, program: &Path, source: io::Error) -> StartError {
+    match command.directory.as_deref().map(|directory| (directory, enter(directory))) {
+        Some((directory, Err(source))) => failed("entering the directory of a new process", Some(directory), source),
+        Some((_, Ok(()))) | None => failed("starting a process", Some(program), source),
+    }
+}
+
+/// Whether a process may start in this directory.
+fn enter(directory: &Path) -> io::Result<()> {
+    if !std::fs::metadata(directory)?.is_dir() {
+        return Err(io::ErrorKind::NotADirectory.into());
+    }
+    Ok(rustix::fs::access(directory, Access::EXEC_OK)?)
+}
+
 /// The depth of a child of this process.
 fn next_depth() -> Result<u32, StartError> {
     let depth = arrival::depth().saturating_add(1);
@@ -175,8 +194,8 @@ fn next_depth() -> Result<u32, StartError> {
 }
 
 /// An error of this module.
-fn failed(doing: &'static str, program: Option<&Path>, source: io::Error) -> StartError {
-    StartError { doing, program: program.map(Path::to_path_buf), source }
+fn failed(doing: &'static str, path: Option<&Path>, source: io::Error) -> StartError {
+    StartError { doing, path: path.map(Path::to_path_buf), source }
 }
 
 #[cfg(test)]

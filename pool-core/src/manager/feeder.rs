@@ -29,7 +29,7 @@ fn start(pool: &Pool, id: LinkId) {
     // A backend is a value that anybody may have written; what it throws is its answer.
     let started = catch_unwind(AssertUnwindSafe(|| pool.recruit(id))).unwrap_or_else(|payload| {
         let source = std::io::Error::other(format!("the backend panicked: {}", panic_text(&*payload)));
-        Err(StartError { doing: "starting a worker", program: None, source })
+        Err(StartError { doing: "starting a worker", path: None, source })
     });
     let event = match started {
         Ok(link) => {

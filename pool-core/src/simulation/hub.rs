@@ -34,13 +34,13 @@ impl fmt::Debug for SimulatedHub {
 
 impl Hub for SimulatedHub {
     fn start(&self, id: LinkId, _order: &StartOrder) -> Result<Arc<dyn Link>, StartError> {
-        let gone = || StartError { doing: "simulating", program: None, source: std::io::Error::other("gone") };
+        let gone = || StartError { doing: "simulating", path: None, source: std::io::Error::other("gone") };
         let world = self.0.upgrade().ok_or_else(gone)?;
         let mut state = world.state();
         if state.happens(world.plan.trouble.start_fails) {
             log::trace!("feeder: {id:?} cannot be started");
             let source = std::io::Error::from_raw_os_error(11);
-            return Err(StartError { doing: "starting a simulated worker", program: None, source });
+            return Err(StartError { doing: "starting a simulated worker", path: None, source });
         }
         let (near, far) = pool_ipc::simulation::link(id);
         let (near, pid) = (Arc::new(near), FIRST_PID + id.0 as u32);

@@ -1,7 +1,7 @@
 //! What cannot work: each ends in an error that names it, none in a hang, and nothing else is lost.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -17,6 +17,7 @@ use crate::losses::kill;
 
 claims! { on_processes:
     a_program_that_does_not_exist_breaks_the_pool_with_its_name,
+    a_directory_that_does_not_exist_breaks_the_pool_with_its_name,
     a_program_that_ends_at_once_breaks_the_pool_with_advice,
     a_worker_that_never_says_hello_breaks_the_pool_with_advice,
     a_worker_that_hangs_in_its_initializer_breaks_the_pool_in_time,
@@ -51,6 +52,14 @@ fn a_program_that_does_not_exist_breaks_the_pool_with_its_name(builder: Builder)
     breakage(builder.worker_command("/does/not/exist", [""; 0]), |failure| {
         assert!(matches!(failure, StartFailure::System(_)));
         assert!(failure.to_string().contains("/does/not/exist"), "{failure}");
+    });
+}
+
+fn a_directory_that_does_not_exist_breaks_the_pool_with_its_name(builder: Builder) {
+    breakage(builder.worker_directory("/does/not/exist"), |failure| {
+        let StartFailure::System(error) = failure else { panic!("{failure}") };
+        assert_eq!(error.path.as_deref(), Some(Path::new("/does/not/exist")));
+        assert!(failure.to_string().contains("directory of a new process (/does/not/exist)"), "{failure}");
     });
 }
 

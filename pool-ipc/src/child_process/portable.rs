@@ -30,7 +30,7 @@ impl ProcessHandle {
     /// Always: this platform is not supported.
     pub fn start(_: &[u8], command: &WorkerCommand, _: ProcessOptions) -> Result<Self, StartError> {
         let source = io::Error::new(io::ErrorKind::Unsupported, "not supported on this platform");
-        Err(StartError { doing: "starting a process", program: command.program.clone(), source })
+        Err(StartError { doing: "starting a process", path: command.program.clone(), source })
     }
 
     /// Its process number.

@@ -85,7 +85,7 @@ struct ChannelHub {
 
 impl Hub for ChannelHub {
     fn start(&self, id: LinkId, order: &StartOrder) -> Result<Arc<dyn Link>, StartError> {
-        let failed = |doing| move |source| StartError { doing, program: order.command.program.clone(), source };
+        let failed = |doing| move |source| StartError { doing, path: order.command.program.clone(), source };
         let (meeting, door) = Meeting::arrange().map_err(failed("making a place to meet a worker"))?;
         let bell = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK);
         let bell = bell.map_err(|errno| failed("making a doorbell")(errno.into()))?;

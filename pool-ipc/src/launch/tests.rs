@@ -184,9 +184,24 @@ fn a_program_that_does_not_exist_is_named() {
     let program = PathBuf::from("/nowhere/to/be/found");
     let command = WorkerCommand { program: Some(program.clone()), ..WorkerCommand::default() };
     let error = launch(Role::Worker, b"", &command, Style::WORKER).unwrap_err();
-    assert_eq!(error.program, Some(program));
+    assert_eq!(error.path, Some(program));
     assert_eq!(error.source.kind(), io::ErrorKind::NotFound);
     assert_eq!(error.to_string(), "starting a process (/nowhere/to/be/found): No such file or directory (os error 2)");
+}
+
+#[test]
+fn a_directory_that_cannot_be_entered_is_named_and_the_program_is_not() {
+    let missing = PathBuf::from("/nowhere/to/be/found");
+    for (directory, said) in [(missing, "No such file or directory"), (PathBuf::from("/dev/null"), "not a directory")] {
+        let command = WorkerCommand { directory: Some(directory.clone()), ..WorkerCommand::default() };
+        let error = launch(Role::Worker, b"", &command, Style::WORKER).unwrap_err();
+        assert_eq!(error.path.as_ref(), Some(&directory));
+        let begin = format!("entering the directory of a new process ({}): {said}", directory.display());
+        assert!(error.to_string().starts_with(&begin), "{error}");
+    }
+    let (program, directory) = (Some(PathBuf::from("/nowhere/to/be/found")), Some(PathBuf::from("/")));
+    let command = WorkerCommand { program: program.clone(), directory, ..WorkerCommand::default() };
+    assert_eq!(launch(Role::Worker, b"", &command, Style::WORKER).unwrap_err().path, program);
 }
 
 #[test]

@@ -65,7 +65,7 @@ struct SharedHub {
 
 impl Hub for SharedHub {
     fn start(&self, id: LinkId, order: &StartOrder) -> Result<Arc<dyn Link>, StartError> {
-        let failed = |doing| move |source| StartError { doing, program: order.command.program.clone(), source };
+        let failed = |doing| move |source| StartError { doing, path: order.command.program.clone(), source };
         let request = memfd::create("pool-requests", request::SIZE).map_err(failed("making request memory"))?;
         let outcome = memfd::create("pool-outcomes", outcome::SIZE).map_err(failed("making outcome memory"))?;
         // Committed before the first store: a full memory limit is an error here, and not a SIGBUS there.

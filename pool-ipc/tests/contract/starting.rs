@@ -53,7 +53,7 @@ pub(crate) fn contract_01_program_that_does_not_exist_is_named_by_the_error(back
     let program = PathBuf::from("/nowhere/to/be/found");
     let command = WorkerCommand { program: Some(program.clone()), ..WorkerCommand::default() };
     let error = Rig::new(backend).try_start("", command).expect_err("there is no such program");
-    assert_eq!(error.program, Some(program));
+    assert_eq!(error.path, Some(program));
     assert!(error.to_string().contains("/nowhere/to/be/found"), "{error}");
 }
 
