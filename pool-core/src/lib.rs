@@ -100,8 +100,8 @@ pub use future::{
 pub use init::init;
 pub use json::Json;
 pub use pool_ipc::{
-    Backend, Cgroup, CgroupError, ExitCause, Fault, FaultPlan, InProcess, IpcChannel, Killer, Postmortem, SharedMemory,
-    StartError, WorkerStderr,
+    Backend, Cgroup, CgroupError, CommandError, ExitCause, Fault, FaultPlan, InProcess, IpcChannel, Killer, Postmortem,
+    SharedMemory, StartError, WorkerStderr,
 };
 pub use process::{Process, ProcessError, active_children, cpu_count, current_process, parent_process};
 pub use task::{Arguments, CapturesNothing, Initialized, Initializer, Task};

@@ -87,7 +87,7 @@ pub use backend::{
 };
 pub use cgroup::{Cgroup, CgroupError};
 pub use child_process::{ParentHandle, ProcessHandle, ProcessOptions};
-pub use command::WorkerCommand;
+pub use command::{CommandError, WorkerCommand};
 #[cfg(all(target_os = "linux", not(pool_portable)))]
 pub use entry::{ChildProcess, Entry, enter};
 pub use exit::{ExitCause, signal_name};

@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use pool_ipc::{CgroupError, ExitCause, OpenError, Size, StartError};
+use pool_ipc::{CgroupError, CommandError, ExitCause, OpenError, Size, StartError};
 
 use crate::error::last_lines::write_last_lines;
 use crate::error::loss::write_losses;
@@ -257,6 +257,8 @@ pub enum PoolError {
         /// How deep they may be: [`Builder::max_depth`](crate::Builder::max_depth).
         limit: u32,
     },
+    /// No worker process can have such a program, argument, directory or environment.
+    Command(CommandError),
     /// The backend could not be opened.
     Backend(OpenError),
     /// Workers cannot have control groups of their own, or not there.
@@ -281,6 +283,7 @@ impl fmt::Display for PoolError {
                 f,
                 "a pool here would have workers at depth {depth}, and the limit is {limit}: does a task make a pool that runs it again?"
             ),
+            Self::Command(error) => write!(f, "workers cannot be started: {error}"),
             Self::Backend(error) => write!(f, "the backend could not be opened: {error}"),
             Self::Cgroup(error) => write!(f, "workers cannot have control groups: {error}"),
             Self::Thread { name, source } => write!(f, "thread {name} could not be started: {source}"),
@@ -293,6 +296,7 @@ impl Error for PoolError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
             Self::ZeroWorkers | Self::Option { .. } | Self::TooDeep { .. } => None,
+            Self::Command(error) => Some(error),
             Self::Backend(error) => Some(error),
             Self::Cgroup(error) => Some(error),
             Self::Thread { source, .. } => Some(source),

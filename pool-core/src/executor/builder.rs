@@ -100,7 +100,8 @@ impl Builder {
         self
     }
 
-    /// Sets a variable in the workers' environment.
+    /// Sets a variable in the workers' environment. A name that is empty or has a `=`, and a NUL byte anywhere, are refused by
+    /// [`build`](Self::build).
     pub fn worker_env(mut self, name: impl Into<OsString>, value: impl Into<OsString>) -> Self {
         self.command.environment.insert(name.into(), Some(value.into()));
         self
@@ -215,7 +216,7 @@ impl Builder {
     /// exits with code 3, lest every worker start workers, and the other pool says what to do about that.
     ///
     /// # Errors
-    /// An option makes no sense, the initializer's arguments cannot be encoded, or the system refused a thread, a descriptor or
+    /// An option makes no sense, no process can have such a program, arguments or environment, the initializer's arguments cannot be encoded, or the system refused a thread, a descriptor or
     /// a control group.
     pub fn build(self) -> Result<ProcessPoolExecutor, PoolError> {
         crate::init::keep_hook();
@@ -235,6 +236,7 @@ impl Builder {
         if !processes {
             memory::refuse_for_threads(&staffing, self.cgroup.as_ref())?;
         }
+        self.command.check().map_err(PoolError::Command)?;
         let cgroup = self.cgroup.as_ref().map(memory::open_cgroup).transpose()?;
         let command = WorkerCommand { memory_limit: staffing.memory_limit, cgroup, ..self.command };
         let initializer = self.initializer.transpose().map_err(PoolError::Initializer)?;

@@ -62,7 +62,8 @@ impl Builder {
         self
     }
 
-    /// Sets a variable of its environment.
+    /// Sets a variable of its environment. A name that is empty or has a `=`, and a NUL byte anywhere, are refused by
+    /// [`start`](Process::start).
     pub fn env(mut self, name: impl Into<OsString>, value: impl Into<OsString>) -> Self {
         self.plan.command.environment.insert(name.into(), Some(value.into()));
         self

@@ -5,7 +5,7 @@ use std::fmt;
 use std::io;
 use std::sync::Arc;
 
-use pool_ipc::StartError;
+use pool_ipc::{CommandError, StartError};
 
 use crate::error::{CodecError, NoMemory};
 
@@ -69,6 +69,13 @@ pub enum ProcessError {
         /// How much there was no room for.
         memory: NoMemory,
     },
+    /// No process can have such a program, argument, directory or environment.
+    Command {
+        /// Its name.
+        name: String,
+        /// Which of them, and why.
+        source: CommandError,
+    },
     /// The system did not start it.
     Start {
         /// Its name.
@@ -106,6 +113,7 @@ impl fmt::Display for ProcessError {
             Self::DaemonOutlives { name } => write!(f, "process {name} is a daemon and cannot outlive its parent"),
             Self::Encode { name, source } => write!(f, "process {name} cannot be started: {source}"),
             Self::NoMemory { name, memory } => write!(f, "process {name} cannot be started: {memory}"),
+            Self::Command { name, source } => write!(f, "process {name} cannot be started: {source}"),
             Self::Start { name, source } => write!(f, "process {name} cannot be started: {source}"),
             Self::Wait { name, pid, source } => write!(f, "process {name} (pid {pid}) cannot be waited for: {source}"),
         }
@@ -116,6 +124,7 @@ impl Error for ProcessError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
             Self::Encode { source, .. } => Some(&**source),
+            Self::Command { source, .. } => Some(source),
             Self::Start { source, .. } => Some(source),
             Self::Wait { source, .. } => Some(source),
             _ => None,

@@ -311,6 +311,7 @@ impl Process {
 
     fn launch(&self, call: &Call) -> Result<ProcessHandle, ProcessError> {
         let Inner { name, lineage, plan, .. } = &*self.inner;
+        plan.command.check().map_err(|source| ProcessError::Command { name: name.clone(), source })?;
         let request = call.encode(name)?;
         let boot = ProcessBoot {
             name: name.clone(),

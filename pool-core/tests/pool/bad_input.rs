@@ -6,11 +6,12 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use pool_core::{
-    Broken, Builder, ExitCause, Future, ReturnWhen, StartFailure, SubmitError, TaskError, WaitError, as_completed, wait,
+    Broken, Builder, ExitCause, Future, PoolError, ReturnWhen, StartFailure, SubmitError, TaskError, WaitError,
+    as_completed, wait,
 };
 
 use crate::alone::Scene;
-use crate::backends::{in_process, pool, shared_memory};
+use crate::backends::{again, in_process, pool, shared_memory};
 use crate::gate::{Gate, stop_at};
 use crate::holdings::children;
 use crate::losses::kill;
@@ -28,6 +29,7 @@ claims! { alone_on_processes:
 }
 
 claims! { on_each_backend:
+    a_command_that_no_process_can_have_is_refused_by_its_name,
     waiting_in_a_callback_is_an_error_and_no_deadlock,
     the_last_handle_may_be_dropped_in_a_callback,
     a_pool_may_be_shut_down_in_a_callback,
@@ -61,6 +63,23 @@ fn a_directory_that_does_not_exist_breaks_the_pool_with_its_name(builder: Builde
         assert_eq!(error.path.as_deref(), Some(Path::new("/does/not/exist")));
         assert!(failure.to_string().contains("directory of a new process (/does/not/exist)"), "{failure}");
     });
+}
+
+fn a_command_that_no_process_can_have_is_refused_by_its_name(builder: Builder) {
+    let again = || again(&builder);
+    let odd = [
+        (again().worker_env("A=B", "c"), "the environment variable \"A=B\" has a NUL byte or = in its name"),
+        (again().worker_env_remove(""), "an environment variable has no name"),
+        (again().worker_env("KEY", "a\0b"), "the environment variable \"KEY\" has a NUL byte in its value"),
+        (again().worker_command("a\0b", [""; 0]), "the program \"a\\0b\" has a NUL byte"),
+        (again().worker_command("a", ["b", "c\0"]), "argument 1, \"c\\0\", has a NUL byte"),
+        (again().worker_directory("a\0b"), "the directory \"a\\0b\" has a NUL byte"),
+    ];
+    for (builder, said) in odd {
+        let error = builder.build().unwrap_err();
+        assert!(matches!(error, PoolError::Command(_)), "{error}");
+        assert_eq!(error.to_string(), format!("workers cannot be started: {said}"));
+    }
 }
 
 fn a_program_that_ends_at_once_breaks_the_pool_with_advice(builder: Builder) {

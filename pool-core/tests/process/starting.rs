@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use pool_core::{Bytes, Process, ProcessError};
+use pool_core::{Bytes, CommandError, Process, ProcessError};
 use serde::{Deserialize, Serialize, Serializer};
 
 use crate::{Ear, end_of, say};
@@ -118,6 +118,15 @@ fn a_program_that_does_not_exist_is_named() {
     let expected =
         "process lost cannot be started: starting a process (/nowhere/to/be/found): No such file or directory";
     assert!(error.to_string().starts_with(expected), "{error}");
+}
+
+#[test]
+fn an_environment_that_no_process_can_have_is_told_by_the_start() {
+    let child = Process::builder().name("odd").env("A=B", "c").target(|| (), ());
+    let error = child.start().unwrap_err();
+    assert!(matches!(error, ProcessError::Command { source: CommandError::VariableName { .. }, .. }), "{error}");
+    let expected = "process odd cannot be started: the environment variable \"A=B\" has a NUL byte or = in its name";
+    assert_eq!(error.to_string(), expected);
 }
 
 #[test]
