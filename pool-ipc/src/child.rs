@@ -9,7 +9,6 @@
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::event::EventfdFlags;
 use rustix::io::Errno;
@@ -21,7 +20,7 @@ use crate::exit_record::{self, cause_of_reaped, is_exiting, last_errno};
 use crate::groups::WorkerGroup;
 use crate::job_control;
 use crate::memory::{self, Watch};
-use crate::postmortem::Postmortem;
+use crate::postmortem::{Killer, Postmortem};
 
 /// Whose process group a child is in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,8 +46,8 @@ pub(crate) struct Child {
     watch: Option<Watch>,
     /// The control group that is its own.
     cgroup: Option<WorkerGroup>,
-    /// Whether this process sent it SIGKILL, while that made a difference.
-    killed: AtomicBool,
+    /// Set where this process sent it SIGKILL while that made a difference, with the first reason.
+    killed: OnceLock<Killer>,
     /// Set once it was reaped.
     end: OnceLock<(ExitCause, Postmortem)>,
 }
@@ -75,7 +74,7 @@ impl Child {
                 if group == Group::Own {
                     job_control::remember(pid);
                 }
-                let (parent, killed) = (std::process::id(), AtomicBool::new(false));
+                let (parent, killed) = (std::process::id(), OnceLock::new());
                 Ok(Self { pid, handle, group, parent, watch, cgroup, killed, end: OnceLock::new() })
             }
             Err(errno) => {
@@ -123,7 +122,7 @@ impl Child {
                 job_control::forget(self.pid);
             }
             let (cause, peak) = self.handle.wait();
-            let killed = self.killed.load(Ordering::Relaxed);
+            let killed = self.killed.get().copied();
             let postmortem = self.watch.as_ref().map(|watch| watch.end(cause, killed, peak));
             // What its group has counted is known by now.
             if let Some(cgroup) = &self.cgroup {
@@ -145,13 +144,30 @@ impl Child {
         if self.is_foreign() {
             return false;
         }
-        if signal == libc::SIGKILL && !self.has_ended() && !is_exiting(self.pid) {
-            self.killed.store(true, Ordering::Relaxed);
+        if signal == libc::SIGKILL {
+            self.note_kill(Killer::Pool);
         }
         match self.group {
             Group::Own if group && signal == libc::SIGKILL => self.kill_group(),
             Group::Own if group => self.signal_group(signal),
             Group::Own | Group::Parents => !self.has_ended() && self.handle.send(signal, 0) == Ok(()),
+        }
+    }
+
+    /// Kills the child and the group that it leads, as it has closed its channel: it has ended, or cannot be spoken with any
+    /// more.
+    pub(crate) fn kill_on_hang_up(&self) {
+        if !self.is_foreign() {
+            self.note_kill(Killer::PoolOnHangUp);
+            self.signal(libc::SIGKILL, true);
+        }
+    }
+
+    /// Keeps who kills it now, if it is not dead or dying and nobody did before.
+    fn note_kill(&self, killer: Killer) {
+        if self.killed.get().is_none() && !self.has_ended() && !is_exiting(self.pid) {
+            // Another thread may have come first, which is as good.
+            let _ = self.killed.set(killer);
         }
     }
 

@@ -48,10 +48,9 @@ impl Watch {
     }
 
     /// What there is to say of a child that has ended, with this as its peak by the kernel's count.
-    pub(crate) fn end(&self, cause: ExitCause, killed_by_us: bool, counted_peak: Option<u64>) -> Postmortem {
+    pub(crate) fn end(&self, cause: ExitCause, killed_by_us: Option<Killer>, counted_peak: Option<u64>) -> Postmortem {
         let killer = match cause {
-            ExitCause::Signal(libc::SIGKILL) if killed_by_us => Some(Killer::Pool),
-            ExitCause::Signal(libc::SIGKILL) => Some(self.kills.killer_since()),
+            ExitCause::Signal(libc::SIGKILL) => Some(killed_by_us.unwrap_or_else(|| self.kills.killer_since())),
             _ => None,
         };
         let peak = counted_peak.filter(|peak| is_own(*peak, self.inherited));
@@ -108,9 +107,11 @@ mod tests {
     fn only_a_kill_has_a_killer() {
         let watch = Watch::begin(None, None).started();
         let end = |cause, by_us| watch.end(cause, by_us, None);
-        assert_eq!(end(ExitCause::Signal(libc::SIGABRT), false).killer, None);
-        assert_eq!(end(ExitCause::Signal(libc::SIGABRT), false).peak, None);
-        assert_eq!(end(ExitCause::Signal(libc::SIGKILL), true).killer, Some(Killer::Pool));
-        assert!(end(ExitCause::Signal(libc::SIGKILL), false).killer.is_some_and(|killer| killer != Killer::Pool));
+        assert_eq!(end(ExitCause::Signal(libc::SIGABRT), None).killer, None);
+        assert_eq!(end(ExitCause::Signal(libc::SIGABRT), Some(Killer::Pool)).peak, None);
+        for killer in [Killer::Pool, Killer::PoolOnHangUp] {
+            assert_eq!(end(ExitCause::Signal(libc::SIGKILL), Some(killer)).killer, Some(killer));
+        }
+        assert!(end(ExitCause::Signal(libc::SIGKILL), None).killer.is_some_and(|killer| killer != Killer::Pool));
     }
 }

@@ -28,6 +28,9 @@ pub struct Postmortem {
 pub enum Killer {
     /// The pool.
     Pool,
+    /// The pool, as the process had closed its channel to the pool and went on: its task runs another program by an exec, or
+    /// has closed descriptors that are not its own.
+    PoolOnHangUp,
     /// Neither the pool nor the kernel's OOM killer, which killed nobody meanwhile: perhaps the process itself.
     Somebody,
     /// Not the pool. The kernel's OOM killer killed somebody on this machine meanwhile, or it cannot be known.
@@ -59,6 +62,10 @@ impl fmt::Display for Hint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Postmortem { peak, memory_limit, group_limit, killer } = self.postmortem;
         match (self.cause, killer, memory_limit) {
+            (ExitCause::Signal(SIGKILL), Some(Killer::PoolOnHangUp), _) => f.write_str(
+                ", sent by the pool as the worker had closed its channel: does the task run another program by an exec, \
+                 or close descriptors that are not its own?",
+            ),
             (ExitCause::Signal(SIGKILL), Some(Killer::Somebody), _) => f.write_str(", which the pool did not send"),
             (ExitCause::Signal(SIGKILL), Some(Killer::PerhapsOomKiller), _) => {
                 write!(f, ", perhaps by the kernel's OOM killer{}", Figures(peak, None))
@@ -123,6 +130,7 @@ mod tests {
         let peak = Some(3277 * MIB);
         let killed = |killer| said(Postmortem { killer: Some(killer), peak, ..Postmortem::default() }, 9);
         assert_eq!(killed(Killer::Pool), "");
+        assert!(killed(Killer::PoolOnHangUp).starts_with(", sent by the pool as the worker had closed its channel"));
         assert_eq!(killed(Killer::Somebody), ", which the pool did not send");
         assert_eq!(killed(Killer::PerhapsOomKiller), ", perhaps by the kernel's OOM killer: peak 3.2 GiB");
         assert_eq!(killed(Killer::ProbablyOomKiller), ", probably by the kernel's OOM killer: peak 3.2 GiB");

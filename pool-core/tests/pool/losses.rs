@@ -1,11 +1,13 @@
 //! Lost workers: what their death costs, which is at most the task that they ran, and how the pool heals.
 
+use std::os::unix::process::CommandExt;
+use std::process::Command;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use pool_core::{
-    Builder, Bytes, ExitCause, Future, ProcessPoolExecutor, ReturnWhen, Shutdown, SubmitError, TaskError, as_completed,
-    wait,
+    Builder, Bytes, ExitCause, Future, Killer, ProcessPoolExecutor, ReturnWhen, Shutdown, SubmitError, TaskError,
+    as_completed, wait,
 };
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -28,6 +30,7 @@ claims! { on_processes:
     b05_a_worker_killed_after_its_result_costs_nothing,
     b05_a_worker_killed_at_any_moment_costs_at_most_one_task,
     b08_exit_code_0_is_a_loss_and_named,
+    a_task_that_becomes_another_program_is_ended_and_told_why,
     a_lost_worker_of_a_batch_costs_one_item,
     neighbours_do_not_notice_a_lost_worker,
 }
@@ -236,6 +239,19 @@ fn b08_exit_code_0_is_a_loss_and_named(builder: Builder) {
 
 fn exit_at_3(n: i32) -> i32 {
     if n == 3 { exit(1) } else { n }
+}
+
+/// The program has nothing of the worker's: neither its channel nor its code.
+fn a_task_that_becomes_another_program_is_ended_and_told_why(builder: Builder) {
+    let pool = pool(builder, 1);
+    let become_another = || -> String { Command::new("sleep").arg("1000").exec().to_string() };
+    let error = pool.submit(become_another, ()).unwrap().result().unwrap_err();
+    let TaskError::WorkerDied(died) = &error else { panic!("{error}") };
+    assert_eq!((died.cause, died.postmortem.killer), (ExitCause::Signal(9), Some(Killer::PoolOnHangUp)), "{died}");
+    let text = error.to_string();
+    assert!(text.contains("signal 9 (SIGKILL), sent by the pool as the worker had closed its channel: "), "{text}");
+    assert!(text.contains("by an exec"), "{text}");
+    assert_eq!(pool.submit(u32::pow, (2, 8)).unwrap().result().unwrap(), 256);
 }
 
 fn a_lost_worker_of_a_batch_costs_one_item(builder: Builder) {

@@ -69,14 +69,14 @@ impl ChannelLink {
                 Ok(control::Received::Message { fds }) => self.obey(&buffer, fds.is_empty()),
                 Ok(control::Received::Nothing) => break Verdict::GoOn,
                 // It has ended, or has closed the channel under its own feet and cannot work any more.
-                Ok(control::Received::Eof) => break Verdict::Kill,
+                Ok(control::Received::Eof) => break Verdict::HungUp,
                 Ok(control::Received::Malformed(what)) => self.condemn(Corrupt::Message { what }),
                 Err(error) => {
                     log::warn!("reading a control channel: {error}");
                     break Verdict::GoOn;
                 }
             };
-            if let Verdict::Kill = heard {
+            if !matches!(heard, Verdict::GoOn) {
                 break heard;
             }
         };
@@ -97,11 +97,15 @@ impl ChannelLink {
 
     /// To be called without the state's lock.
     fn carry_out(&self, verdict: Verdict) {
-        if let Verdict::Kill = verdict {
-            if let Some(corrupt) = self.state.lock().corrupt() {
-                log::error!("worker {} is stopped: {corrupt}", self.pid);
+        match verdict {
+            Verdict::GoOn => {}
+            Verdict::HungUp => self.child.lock().kill_on_hang_up(),
+            Verdict::Kill => {
+                if let Some(corrupt) = self.state.lock().corrupt() {
+                    log::error!("worker {} is stopped: {corrupt}", self.pid);
+                }
+                self.child.lock().signal(libc::SIGKILL, true);
             }
-            self.child.lock().signal(libc::SIGKILL, true);
         }
     }
 
@@ -124,7 +128,7 @@ impl ChannelLink {
         let mut state = self.state.lock();
         match state.pump() {
             Verdict::GoOn => state.condemn(corrupt),
-            Verdict::Kill => Verdict::Kill,
+            verdict => verdict,
         }
     }
 
@@ -234,7 +238,7 @@ impl ProcessLink for ChannelLink {
         let (corrupt, lost) = {
             let mut state = self.state.lock();
             // The channels may never report their end, where another process holds them: read what is there.
-            let (Verdict::GoOn | Verdict::Kill) = state.pump();
+            let _it_is_dead = state.pump();
             state.report(events);
             (state.corrupt().cloned(), state.settle())
         };

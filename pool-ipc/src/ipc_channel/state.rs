@@ -45,10 +45,12 @@ enum Passage {
     Shut,
 }
 
-/// A worker that is to be killed once no lock is held.
+/// Whether a worker is to be killed, once no lock is held.
 #[must_use]
 pub(super) enum Verdict {
     GoOn,
+    /// It has closed its control channel.
+    HungUp,
     Kill,
 }
 

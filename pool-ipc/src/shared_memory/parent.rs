@@ -160,9 +160,7 @@ impl ProcessLink for SharedLink {
         match drained {
             Ok(Drained::Empty) => {}
             // It has ended, or has closed the channel under its own feet and cannot work any more.
-            Ok(Drained::Eof) => {
-                self.child.lock().signal(libc::SIGKILL, true);
-            }
+            Ok(Drained::Eof) => self.child.lock().kill_on_hang_up(),
             Err(corrupt) => self.condemn(corrupt),
         }
     }
