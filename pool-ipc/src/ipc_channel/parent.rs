@@ -39,6 +39,8 @@ pub(super) struct ChannelLink {
     state: Mutex<State>,
     /// Whether the state knows of a frame: spares whoever only looks for outcomes the lock and three system calls.
     busy: AtomicBool,
+    /// Whether the log has been told that the worker is not believed any more.
+    accused: AtomicBool,
     ear: Option<Ear>,
 }
 
@@ -53,7 +55,8 @@ impl ChannelLink {
     ) -> Self {
         let pid = child.pid();
         let (hearing, child, state) = (Mutex::new(()), Mutex::new(child), Mutex::new(State::new(id, meeting)));
-        Self { id, pid, bell, control, hearing, child, state, busy: AtomicBool::new(false), ear }
+        let (busy, accused) = (AtomicBool::new(false), AtomicBool::new(false));
+        Self { id, pid, bell, control, hearing, child, state, busy, accused, ear }
     }
 
     pub(super) fn control(&self) -> &Control {
@@ -101,7 +104,9 @@ impl ChannelLink {
             Verdict::GoOn => {}
             Verdict::HungUp => self.child.lock().kill_on_hang_up(),
             Verdict::Kill => {
-                if let Some(corrupt) = self.state.lock().corrupt() {
+                if let Some(corrupt) = self.state.lock().corrupt().cloned()
+                    && !self.accused.swap(true, Ordering::Relaxed)
+                {
                     log::error!("worker {} is stopped: {corrupt}", self.pid);
                 }
                 self.child.lock().signal(libc::SIGKILL, true);

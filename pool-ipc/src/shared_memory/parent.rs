@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -26,7 +27,6 @@ use crate::slot::parent::{Memory, ParentEnd, ParentSide, SentLarge};
 use crate::slot::worker::LARGE_A_FRAME;
 use crate::stderr::Ear;
 use crate::terms::Running;
-use std::sync::atomic::AtomicU64;
 
 /// How many outcomes in memory of their own may wait to be taken: what an honest worker can have under way.
 const MAX_MAIL: usize = SLOTS * (LARGE_A_FRAME + 1);
@@ -41,6 +41,8 @@ pub(super) struct SharedLink {
     slots: ParentEnd<Channel>,
     bell: OwnedFd,
     child: Mutex<Child>,
+    /// Whether the log has been told that it is not believed any more.
+    accused: AtomicBool,
     ear: Option<Ear>,
 }
 
@@ -56,7 +58,7 @@ impl SharedLink {
     ) -> Self {
         let channel = Channel { request, control, inbox: Mutex::default() };
         let slots = ParentEnd::new(id, Arc::new(memory), channel);
-        Self { pid: child.pid(), slots, bell, child: Mutex::new(child), ear }
+        Self { pid: child.pid(), slots, bell, child: Mutex::new(child), accused: AtomicBool::new(false), ear }
     }
 
     fn hear(&self, events: &mut Vec<LinkEvent>) {
@@ -67,7 +69,9 @@ impl SharedLink {
 
     /// Ends a worker that is not to be believed. Its end comes as an event.
     fn condemn(&self, corrupt: Corrupt) {
-        log::error!("worker {} is stopped: {corrupt}", self.pid);
+        if !self.accused.swap(true, Ordering::Relaxed) {
+            log::error!("worker {} is stopped: {corrupt}", self.pid);
+        }
         self.slots.condemn(corrupt);
         self.child.lock().signal(libc::SIGKILL, true);
     }

@@ -5,6 +5,7 @@
 #![cfg(all(target_os = "linux", not(pool_portable)))]
 
 mod isolated;
+mod journal;
 mod rig;
 mod script;
 
@@ -155,6 +156,23 @@ fn garbage_on_the_crates_socket_ends_that_link_and_no_other() {
         assert_eq!(lost, [(Some(0), Some(1..2))]);
         post(&neighbour, frame(b"echo\nstill there", 1));
         assert_eq!(rig.result(&neighbour), b"still there");
+    }
+}
+
+#[test]
+fn a_worker_that_breaks_the_protocol_again_and_again_is_logged_once() {
+    journal::keep();
+    let mut rig = Rig::new();
+    for _ in 0..10 {
+        let link = rig.start();
+        post(&link, frame(b"babble", 1));
+        let (cause, corrupt, _) = end_of(&rig.until_end(&link));
+        assert_eq!(cause, ExitCause::Signal(libc::SIGKILL));
+        assert!(matches!(corrupt, Some(Corrupt::Message { .. })), "{corrupt:?}");
+        let accusation = format!("worker {} is stopped: ", link.pid());
+        // By the thread that saw it, which may not be the one that saw the end.
+        rig.wait_until("a line about it", |_| journal::lines_with(&accusation) > 0);
+        assert_eq!(journal::lines_with(&accusation), 1);
     }
 }
 

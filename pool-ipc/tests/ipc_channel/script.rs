@@ -60,6 +60,7 @@ fn act(request: &[u8], item: u32) -> Vec<u8> {
         ["fork-and-die"] => std::process::exit(3),
         ["close-low"] => close(3..200),
         ["close-all"] => close(3..1024),
+        ["babble"] => babble(),
         ["garbage", seed] => write_garbage(number(seed)),
         ["storm"] => start_storm(),
         _ => panic!("no such request: {words:?}"),
@@ -114,6 +115,17 @@ fn close(numbers: std::ops::Range<i32>) {
     for number in numbers {
         // SAFETY: the worker is made for losing its descriptors, and ends soon.
         unsafe { libc::close(number) };
+    }
+}
+
+/// Says on the control channel what makes no sense there, again and again.
+fn babble() -> ! {
+    let (sockets, _) = descriptors();
+    loop {
+        for socket in &sockets[..2] {
+            // SAFETY: sends from memory of ours; a receiving end refuses.
+            unsafe { libc::send(*socket, b"la".as_ptr().cast(), 2, libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL) };
+        }
     }
 }
 
