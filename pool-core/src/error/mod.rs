@@ -3,6 +3,7 @@
 //! A [`TaskError`] is what a future holds instead of a value. It is cheap to clone, crosses threads, and names what it is
 //! about: the task, the worker's pid, the size. It never stands for two things that a caller would treat differently.
 
+mod attempts;
 mod forced;
 mod last_lines;
 mod loss;
@@ -10,12 +11,13 @@ mod pool;
 mod remote;
 mod task;
 
+pub use self::attempts::Exhausted;
+pub(crate) use self::attempts::{Causes, is_death};
 pub use self::forced::{ForcedBy, ForcedShutdown};
 pub use self::loss::{Loss, LossTime};
 pub use self::pool::{Broken, PoolError, StartFailure, SubmitError};
 pub use self::remote::RemoteError;
 pub(crate) use self::task::refused;
 pub use self::task::{
-    CodecError, Coded, Exhausted, Killed, NoMemory, NotFound, Panic, TaskError, TimeLimit, TimedOut, WaitTimedOut,
-    WorkerDied,
+    CodecError, Coded, Killed, NoMemory, NotFound, Panic, TaskError, TimeLimit, TimedOut, WaitTimedOut, WorkerDied,
 };

@@ -8,8 +8,8 @@ use std::time::Duration;
 use pool_ipc::{Corrupt, ExitCause, Postmortem, RefusedWhy};
 use serde::{Deserialize, Serialize};
 
-use crate::error::last_lines::{indented, write_last_lines};
-use crate::error::{Broken, ForcedShutdown, SubmitError};
+use crate::error::last_lines::write_last_lines;
+use crate::error::{Broken, Exhausted, ForcedShutdown, SubmitError};
 
 /// Why a future has no value.
 ///
@@ -269,35 +269,6 @@ impl Killed {
 impl fmt::Display for Killed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "task {} was killed {}", self.task, Stopped(self.pid, self.cause))
-    }
-}
-
-/// A task that failed in more than one attempt.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct Exhausted {
-    /// The task.
-    pub task: String,
-    /// Why each attempt failed, in order. At least two.
-    pub causes: Vec<TaskError>,
-}
-
-impl Exhausted {
-    pub(crate) fn new(task: impl Into<String>, causes: Vec<TaskError>) -> Self {
-        Self { task: task.into(), causes }
-    }
-
-    /// Why the last attempt failed.
-    pub fn last(&self) -> &TaskError {
-        self.causes.last().unwrap_or(&TaskError::Abandoned)
-    }
-}
-
-impl fmt::Display for Exhausted {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "task {} failed in attempt {}: {}", self.task, self.causes.len(), self.last())?;
-        let earlier = self.causes.iter().take(self.causes.len().saturating_sub(1));
-        (1..).zip(earlier).try_for_each(|(attempt, cause)| write!(f, "\n  attempt {attempt}: {}", indented(cause)))
     }
 }
 

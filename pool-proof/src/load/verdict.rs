@@ -61,7 +61,7 @@ fn exhaustion(exhausted: &Exhausted) -> End {
             _ => return End::Wrong(exhausted.to_string()),
         }
     }
-    End::Exhausted { attempts: exhausted.causes.len(), deaths }
+    End::Exhausted { attempts: exhausted.attempts as usize, deaths }
 }
 
 /// The end of a task that the pool did not take.

@@ -1,8 +1,8 @@
 //! Running a task again after it failed: for which causes, how often, and after which pause.
 //!
 //! Keeps true: only an execution that failed by itself counts; what the pool takes back for reasons of its own (a worker
-//! that is recycled, another one's death, a resize) is run as if nothing had happened. Each failed attempt's cause is kept.
-//! Never decides when a task waits: that is the manager's.
+//! that is recycled, another one's death, a resize) is run as if nothing had happened. Failed attempts are counted, and the
+//! causes of the first and the last of them kept. Never decides when a task waits: that is the manager's.
 
 mod backoff;
 
@@ -18,7 +18,7 @@ use pool_ipc::{Body, Terms};
 use serde::de::DeserializeOwned;
 
 use self::backoff::Backoff;
-use crate::error::{Exhausted, TaskError, TimeLimit};
+use crate::error::{Causes, TaskError, TimeLimit, is_death};
 use crate::future::desk::discard;
 use crate::future::value::Encoded;
 
@@ -173,8 +173,8 @@ pub(crate) struct Retry {
     terms: Terms,
     /// Tells the pauses of one task from those of another.
     seed: u64,
-    /// The causes of attempts that failed, by item.
-    failed: Mutex<HashMap<u32, Vec<TaskError>>>,
+    /// The attempts that failed, by item.
+    failed: Mutex<HashMap<u32, Causes>>,
 }
 
 /// What is to become of an outcome.
@@ -205,15 +205,15 @@ impl Retry {
         let minded = self.policy.minds(&outcome);
         let mut failed = self.failed.lock();
         let causes = failed.entry(item).or_default();
-        let attempt = u32::try_from(causes.len()).unwrap_or(u32::MAX);
-        let deaths = causes.iter().chain(outcome.as_ref().err()).filter(|cause| is_death(cause)).count();
-        let poisons = deaths >= self.policy.poison_limit as usize;
-        if !minded || poisons || attempt + 1 >= self.policy.attempts {
+        let attempt = causes.attempts();
+        let deaths = causes.deaths() + u32::from(outcome.as_ref().err().is_some_and(is_death));
+        let poisons = deaths >= self.policy.poison_limit;
+        if !minded || poisons || attempt.saturating_add(1) >= self.policy.attempts {
             drop(failed);
             return Judged::Final(self.conclude(task, item, outcome));
         }
         // An unwanted value has no cause but itself.
-        causes.push(outcome.err().unwrap_or_else(|| TaskError::Unwanted(task.to_owned())));
+        causes.add(outcome.err().unwrap_or_else(|| TaskError::Unwanted(task.to_owned())));
         drop(failed);
         let pause = self.policy.backoff.pause(attempt, self.seed ^ u64::from(item) << 32);
         let terms = Terms { attempt: attempt + 1, ..self.terms };
@@ -228,7 +228,7 @@ impl Retry {
         outcome: Result<Encoded, TaskError>,
     ) -> Result<Encoded, TaskError> {
         let causes = self.failed.lock().remove(&item).unwrap_or_default();
-        outcome.map_err(|last| exhausted(task, causes, last))
+        outcome.map_err(|last| causes.conclude(task, last))
     }
 }
 
@@ -238,24 +238,12 @@ impl Retry {
     pub(crate) fn last_error(&self, task: &str, item: u32, error: TaskError) -> TaskError {
         match error {
             TaskError::WorkerDied(_) | TaskError::TimedOut(_) | TaskError::Killed(_) | TaskError::Panicked(_) => {
-                exhausted(task, self.failed.lock().remove(&item).unwrap_or_default(), error)
+                let causes = self.failed.lock().remove(&item).unwrap_or_default();
+                causes.conclude(task, error)
             }
             _ => error,
         }
     }
-}
-
-fn is_death(cause: &TaskError) -> bool {
-    matches!(cause, TaskError::WorkerDied(_))
-}
-
-/// The error of a task of which some attempts failed before.
-fn exhausted(task: &str, mut causes: Vec<TaskError>, last: TaskError) -> TaskError {
-    if causes.is_empty() {
-        return last;
-    }
-    causes.push(last);
-    TaskError::Exhausted(Arc::new(Exhausted::new(task, causes)))
 }
 
 #[cfg(test)]
