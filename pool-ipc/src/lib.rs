@@ -14,6 +14,7 @@ mod groups;
 #[cfg(not(all(target_os = "linux", not(pool_portable))))]
 #[path = "groups/portable.rs"]
 mod groups;
+mod harmless;
 mod clock;
 mod frame;
 mod terms;
@@ -93,6 +94,7 @@ pub use entry::{ChildProcess, Entry, enter};
 pub use exit::{ExitCause, signal_name};
 pub use frame::{Body, Frame, Lost, MAX_ITEMS, Outcome, Owner, Undelivered};
 pub use groups::Groups;
+pub use harmless::harmless;
 pub use in_process::{Fault, FaultPlan, InProcess};
 #[cfg(all(target_os = "linux", not(pool_portable)))]
 pub use ipc_channel::IpcChannel;

@@ -9,6 +9,7 @@ mod last_lines;
 mod loss;
 mod pool;
 mod remote;
+mod tamed;
 mod task;
 
 pub use self::attempts::Exhausted;
@@ -17,6 +18,7 @@ pub use self::forced::{ForcedBy, ForcedShutdown};
 pub use self::loss::{Loss, LossTime};
 pub use self::pool::{Broken, PoolError, StartFailure, SubmitError};
 pub use self::remote::RemoteError;
+pub(crate) use self::tamed::{escaped, tamed};
 pub(crate) use self::task::refused;
 pub use self::task::{
     CodecError, Coded, Killed, NoMemory, NotFound, Panic, TaskError, TimeLimit, TimedOut, WaitTimedOut, WorkerDied,

@@ -115,7 +115,8 @@ impl Error for TaskError {
 pub struct Panic {
     /// The task's name.
     pub task: String,
-    /// The panic's message, or a note that its payload was no string.
+    /// The panic's message, or a note that its payload was no string: with control characters escaped, but for the ends of
+    /// lines, and of one with more than 64 KiB the beginning.
     pub message: String,
     /// `file:line:column`, where known.
     pub location: Option<String>,

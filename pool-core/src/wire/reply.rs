@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::{CodecError, Coded, NoMemory, NotFound, Panic, TaskError};
+use crate::error::{CodecError, Coded, NoMemory, NotFound, Panic, TaskError, escaped, tamed};
 use crate::task::{EncodeFailure, decode, encode_into};
 
 /// Why a call has no result, in its worker's words.
@@ -106,7 +106,8 @@ pub(crate) fn read_reply(task: &str, pid: u32, reply: &[u8]) -> Result<usize, Ta
 
 fn panic(task: &str, pid: u32, report: PanicReport) -> Panic {
     let PanicReport { message, location, backtrace, thread } = report;
-    Panic { location, backtrace, thread, pid, ..Panic::new(task, message) }
+    let (location, backtrace) = (location.as_deref().map(escaped), backtrace.as_deref().map(escaped));
+    Panic { location, backtrace, thread: escaped(&thread), pid, ..Panic::new(task, tamed(&message)) }
 }
 
 const VALUE: u8 = 0;
@@ -147,6 +148,23 @@ mod tests {
         assert_eq!(report.to_string(), "panicked at file.rs:1:2: no");
         let error = read(&Failure::Panicked(report));
         assert_eq!(error.to_string(), "task work panicked at file.rs:1:2 (worker 7, thread MainThread): no");
+    }
+
+    /// The worker has tamed it, if it is honest.
+    #[test]
+    fn what_a_terminal_would_obey_is_escaped_in_all_that_a_panic_tells() {
+        let report = PanicReport {
+            message: "\x1b[2J\nno".to_owned(),
+            location: Some("\x07.rs:1:2".to_owned()),
+            backtrace: Some("0: a\r\n1: b".to_owned()),
+            thread: "\x08".to_owned(),
+        };
+        let said = read(&Failure::Panicked(report)).to_string();
+        let expected = "task work panicked at \\u{7}.rs:1:2 (worker 7, thread \\u{8}): \\u{1b}[2J\nno\n0: a\\r\n1: b";
+        assert_eq!(said, expected);
+        let long = PanicReport { message: "x".repeat(1 << 20), ..PanicReport::default() };
+        let TaskError::Panicked(panic) = read(&Failure::Panicked(long)) else { panic!("it is a panic") };
+        assert!(panic.message.len() <= 64 << 10 && panic.message.ends_with("(the beginning of 1048576 bytes)"));
     }
 
     #[test]

@@ -13,6 +13,7 @@ use std::cell::RefCell;
 use std::panic::{self, AssertUnwindSafe, PanicHookInfo, catch_unwind};
 use std::sync::Once;
 
+use crate::error::tamed;
 use crate::task::{COPY_RETURNED, Home, stack};
 use crate::wire::PanicReport;
 
@@ -103,7 +104,7 @@ fn hear(info: &PanicHookInfo<'_>) -> bool {
 
 fn report(info: &PanicHookInfo<'_>) -> PanicReport {
     PanicReport {
-        message: info.payload_as_str().unwrap_or(NO_TEXT).to_owned(),
+        message: tamed(info.payload_as_str().unwrap_or(NO_TEXT)),
         location: info.location().map(ToString::to_string),
         backtrace: stack::of_panic(),
         thread: thread_name(),
@@ -114,11 +115,11 @@ fn thread_name() -> String {
     crate::thread::current().name().to_owned()
 }
 
-/// The text of a payload, which is dropped. A payload that panics in its drop, and whose payload then does, is leaked.
+/// The text of a payload, as an error has it. The payload is dropped. A payload that panics in its drop, and whose payload then does, is leaked.
 fn take_text(payload: Box<dyn Any + Send>) -> String {
     let text = match (payload.downcast_ref::<&str>(), payload.downcast_ref::<String>()) {
-        (Some(text), _) => (*text).to_owned(),
-        (None, Some(text)) => text.clone(),
+        (Some(text), _) => tamed(text),
+        (None, Some(text)) => tamed(text),
         (None, None) => NO_TEXT.to_owned(),
     };
     if let Err(second) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {

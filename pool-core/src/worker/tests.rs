@@ -142,6 +142,13 @@ fn a059_a_panic_says_what_and_where_and_on_which_thread() {
 }
 
 #[test]
+fn what_a_panic_says_is_cut_and_escaped_and_keeps_its_place() {
+    let panic = panic_of(outcome(|| -> () { panic!("\x1b[2J\n{}", "x".repeat(1 << 20)) }, ()));
+    assert!(panic.message.starts_with("\\u{1b}[2J\nx") && panic.message.len() <= 64 << 10, "{}", panic.message.len());
+    assert!(panic.location.is_some(), "it is the panic that was heard");
+}
+
+#[test]
 fn a087_an_error_in_a_task_is_its_result_and_the_next_task_runs() {
     let frames = vec![(request(|| -> u8 { panic!("first") }, ()), 0..1), (request(|| 2_u8, ()), 0..1)];
     let (_, replies) = run_worker(boot(None), frames);

@@ -5,6 +5,8 @@
 
 use std::collections::VecDeque;
 
+use crate::harmless::harmless;
+
 /// How many bytes are kept of a worker: some screens of text.
 const MOST_BYTES: usize = 8 * 1024;
 
@@ -50,33 +52,12 @@ impl Tail {
     }
 }
 
-/// The line with all escaped that is more than a mark on the screen.
-fn harmless(line: &str) -> String {
-    let mut shown = String::with_capacity(line.len());
-    for character in line.chars() {
-        match character {
-            '\t' => shown.push(character),
-            _ if character.is_control() || moves_others(character) => shown.extend(character.escape_default()),
-            _ => shown.push(character),
-        }
-    }
-    shown
-}
-
-/// Whether a character breaks lines, or decides on the direction of others: Unicode's line separators, and the marks,
-/// embeddings, overrides and isolates of its bidirectional algorithm.
-fn moves_others(character: char) -> bool {
-    matches!(
-        character,
-        '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
-    )
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::harmless::moves_others;
 
     fn text(lines: usize, bytes: &[u8]) -> Option<String> {
         let mut tail = Tail::new(lines);
