@@ -110,7 +110,7 @@ mod tests {
     fn there_and_back<T: Serialize + DeserializeOwned>(value: &T) -> Result<T, String> {
         let mut bytes = Vec::new();
         encode_into(&mut bytes, value).map_err(|failure| format!("{failure:?}"))?;
-        decode(&bytes).map_err(str::to_owned)
+        decode(&bytes).map_err(|reason| reason.text.into_owned())
     }
 
     #[test]

@@ -14,7 +14,7 @@ use std::sync::OnceLock;
 
 use pool_ipc::{FarEnd, Job};
 
-use crate::error::RemoteError;
+use crate::error::{Reason, RemoteError};
 use crate::task::{self, Call, EncodeFailure, Home, InitializerResult, Stage, TaskId};
 use crate::wire::{Boot, Cursor, Failure, Greeting, Request, write_failure, write_value};
 
@@ -142,10 +142,12 @@ fn become_worker(boot: Boot, place: Place) {
 fn initialize(request: &[u8]) -> InitializerResult {
     let mut result = Vec::new();
     match answer(request, 0, &mut Cursor::default(), &mut result) {
-        Ok(()) => task::decode::<InitializerResult>(&result).unwrap_or_else(|reason| Err(RemoteError::message(reason))),
+        Ok(()) => {
+            task::decode::<InitializerResult>(&result).unwrap_or_else(|reason| Err(RemoteError::message(reason.text)))
+        }
         Err(Failure::Panicked(report)) => Err(RemoteError::message(report.to_string())),
         Err(Failure::Undecoded { type_name, reason }) => {
-            Err(RemoteError::message(format!("its arguments could not be decoded: type {type_name}: {reason}")))
+            Err(RemoteError::message(format!("its arguments could not be decoded: type {type_name}: {}", reason.text)))
         }
         Err(failure) => Err(RemoteError::message(format!("it could not be called: {failure:?}"))),
     }
@@ -199,7 +201,7 @@ impl Desk {
 
 /// Runs one call. The encoded result is appended to `result`.
 fn answer(request: &[u8], item: u32, cursor: &mut Cursor, result: &mut Vec<u8>) -> Result<(), Failure> {
-    let malformed = || undecoded("a request", &format!("it has no item {item}"));
+    let malformed = || undecoded("a request", Reason::of_codec(format!("it has no item {item}")));
     let request = Request::parse(request).ok_or_else(malformed)?;
     let arguments = request.item(item, cursor).ok_or_else(malformed)?;
     let home = Home::here();
@@ -214,10 +216,12 @@ fn call(id: TaskId, mut call: Call<'_>, home: Home) -> Result<(), Failure> {
     match (call.stage(), panicked) {
         (Stage::Done, None) => Ok(()),
         (Stage::Decoding { type_name }, Some(report)) => {
-            Err(undecoded(type_name, &format!("its Deserialize {report}")))
+            Err(undecoded(type_name, Reason::of_type(format!("its Deserialize {report}"))))
         }
         (Stage::Undecoded { type_name, reason }, _) => Err(undecoded(type_name, reason)),
-        (Stage::Encoding { type_name }, Some(report)) => Err(unencoded(type_name, &format!("its Serialize {report}"))),
+        (Stage::Encoding { type_name }, Some(report)) => {
+            Err(unencoded(type_name, Reason::of_type(format!("its Serialize {report}"))))
+        }
         (Stage::Unencoded { type_name, failure: EncodeFailure::Codec { reason } }, _) => {
             Err(unencoded(type_name, reason))
         }
@@ -230,12 +234,12 @@ fn call(id: TaskId, mut call: Call<'_>, home: Home) -> Result<(), Failure> {
     }
 }
 
-fn undecoded(type_name: &str, reason: &str) -> Failure {
-    Failure::Undecoded { type_name: type_name.to_owned(), reason: reason.to_owned() }
+fn undecoded(type_name: &str, reason: Reason) -> Failure {
+    Failure::Undecoded { type_name: type_name.to_owned(), reason }
 }
 
-fn unencoded(type_name: &str, reason: &str) -> Failure {
-    Failure::Unencoded { type_name: type_name.to_owned(), reason: reason.to_owned() }
+fn unencoded(type_name: &str, reason: Reason) -> Failure {
+    Failure::Unencoded { type_name: type_name.to_owned(), reason }
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use pool_ipc::{Corrupt, ExitCause, Postmortem, RefusedWhy};
 use serde::{Deserialize, Serialize};
 
 use crate::error::last_lines::write_last_lines;
-use crate::error::{Broken, Exhausted, ForcedShutdown, SubmitError};
+use crate::error::{Broken, CodecError, Exhausted, ForcedShutdown, SubmitError};
 
 /// Why a future has no value.
 ///
@@ -326,63 +326,6 @@ impl fmt::Display for NotFound {
         write!(f, "worker {} has no task {}: its executable is not the one that submitted it", self.pid, self.task)
     }
 }
-
-/// A value that could not be encoded, or bytes that could not be decoded.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[non_exhaustive]
-pub struct CodecError {
-    /// The task concerned.
-    pub task: String,
-    /// Which of its values.
-    pub what: Coded,
-    /// The Rust type.
-    pub type_name: String,
-    /// What the codec said.
-    pub reason: String,
-}
-
-impl CodecError {
-    pub(crate) fn new(task: &str, what: Coded, type_name: &str, reason: impl fmt::Display) -> Self {
-        let (task, type_name, reason) = (task.to_owned(), type_name.to_owned(), reason.to_string());
-        Self { task, what, type_name, reason }
-    }
-}
-
-/// Which value a [`CodecError`] is about, and where it happened.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[non_exhaustive]
-pub enum Coded {
-    /// The arguments, in the caller.
-    ArgumentsInCaller,
-    /// The arguments, in the worker.
-    ArgumentsInWorker,
-    /// The result, in the worker.
-    ResultInWorker,
-    /// The result, in the caller.
-    ResultInCaller,
-}
-
-impl fmt::Display for CodecError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (what, verb) = match self.what {
-            Coded::ArgumentsInCaller => ("arguments", "encoded"),
-            Coded::ArgumentsInWorker => ("arguments", "decoded by the worker"),
-            Coded::ResultInWorker => ("result", "encoded by the worker"),
-            Coded::ResultInCaller => ("result", "decoded"),
-        };
-        let Self { task, type_name, reason, .. } = self;
-        write!(f, "the {what} of task {task} could not be {verb}: type {type_name}: {reason}")?;
-        if reason.contains("panicked") {
-            return Ok(());
-        }
-        f.write_str(
-            " (the codec is not self-describing: serde's flatten, untagged, skip_serializing_if and serde_json::Value \
-             do not work with it; wrap such a value in pool_core::Json or send it as text)",
-        )
-    }
-}
-
-impl Error for CodecError {}
 
 /// Arguments or a result that did not fit.
 #[derive(Clone, Debug, PartialEq, Eq)]

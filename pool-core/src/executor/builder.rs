@@ -9,7 +9,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use pool_ipc::{Abilities, Backend, Cgroup, HELLO_TIMEOUT, SharedMemory, StartOrder, WorkerCommand, WorkerStderr};
 
-use crate::error::{CodecError, Coded, PoolError};
+use crate::error::{CodecError, Coded, PoolError, Reason};
 use crate::executor::staff::StaffOptions;
 use crate::executor::{ProcessPoolExecutor, exit_guard, memory};
 use crate::manager::{Limits, Pool, Recruiter, Strength, Threads, TimeLimits};
@@ -90,8 +90,8 @@ impl Builder {
         let request = encode_single(task::initializer_id_of::<F, Args>(), &args, 0);
         let failed = |failure| {
             let reason = match failure {
-                EncodeFailure::Codec { reason } => reason.to_owned(),
-                EncodeFailure::NoMemory { size } => format!("no room for {size} bytes"),
+                EncodeFailure::Codec { reason } => reason,
+                EncodeFailure::NoMemory { size } => Reason::of_type(format!("no room for {size} bytes")),
             };
             let (task, type_name) = (std::any::type_name::<F>(), std::any::type_name::<Args>());
             Arc::new(CodecError::new(task, Coded::ArgumentsInCaller, type_name, reason))

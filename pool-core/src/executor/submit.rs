@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use pool_ipc::{Body, Frame, Owner, Terms};
 
-use crate::error::{CodecError, Coded, NoMemory, SubmitError};
+use crate::error::{CodecError, Coded, NoMemory, Reason, SubmitError};
 use crate::future::{Desk, Future, Retry, RetryPolicy, Shared, panic_text};
 use crate::manager::Pool;
 use crate::manager::{TimeLimits, watch_deadline};
@@ -75,17 +75,14 @@ pub(super) fn encode<Args, T>(
     name: &str,
     encoder: impl FnOnce() -> Result<T, EncodeFailure>,
 ) -> Result<T, SubmitError> {
-    let refused = |reason: String| {
+    let refused = |reason| {
         let type_name = std::any::type_name::<Args>();
         SubmitError::Encode(Arc::new(CodecError::new(name, Coded::ArgumentsInCaller, type_name, reason)))
     };
     match catch_unwind(AssertUnwindSafe(encoder)) {
         Ok(Ok(encoded)) => Ok(encoded),
-        Ok(Err(EncodeFailure::Codec { reason })) => Err(refused(reason.to_owned())),
+        Ok(Err(EncodeFailure::Codec { reason })) => Err(refused(reason)),
         Ok(Err(EncodeFailure::NoMemory { size })) => Err(SubmitError::NoMemory(NoMemory::new(name, size, ENOMEM))),
-        Err(payload) => {
-            let reason = format!("its Serialize panicked: {}", panic_text(&*payload));
-            Err(refused(reason))
-        }
+        Err(payload) => Err(refused(Reason::of_type(format!("its Serialize panicked: {}", panic_text(&*payload))))),
     }
 }

@@ -11,8 +11,12 @@ use pool_ipc::Body;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::error::{CodecError, Coded, TaskError};
+use crate::error::{CodecError, Coded, NoMemory, Reason, TaskError};
 use crate::future::desk::{discard, panic_text};
+use crate::task::{EncodeFailure, decode, encode_into};
+
+/// The error number of a process that has no memory left, on every Unix.
+const ENOMEM: i32 = 12;
 
 /// An encoded value: the bytes of `body` from `start` on. What stands before is the messenger's.
 pub(crate) struct Encoded {
@@ -25,27 +29,28 @@ pub(crate) struct Encoded {
 impl Encoded {
     /// Encodes a value of this process.
     pub(super) fn new<T: Serialize + ?Sized>(task: &str, value: &T) -> Result<Self, TaskError> {
-        match postcard::to_stdvec(value) {
-            Ok(bytes) => Ok(Self { body: Body::Owned(bytes), start: 0 }),
-            Err(reason) => {
+        let mut bytes = Vec::new();
+        match encode_into(&mut bytes, value) {
+            Ok(()) => Ok(Self { body: Body::Owned(bytes), start: 0 }),
+            Err(EncodeFailure::Codec { reason }) => {
                 let error = CodecError::new(task, Coded::ResultInWorker, type_name::<T>(), reason);
                 Err(TaskError::Encode(Arc::new(error)))
             }
+            Err(EncodeFailure::NoMemory { size }) => Err(TaskError::NoMemory(NoMemory::new(task, size, ENOMEM))),
         }
     }
 
     /// The value, afresh.
     pub(crate) fn decode<T: DeserializeOwned>(&self, task: &str) -> Result<T, TaskError> {
         let bytes = self.body.as_slice().get(self.start..).unwrap_or_default();
-        let decoded = catch_unwind(AssertUnwindSafe(|| postcard::take_from_bytes::<T>(bytes)));
+        let decoded = catch_unwind(AssertUnwindSafe(|| decode::<T>(bytes)));
         let reason = match decoded {
-            Ok(Ok((value, []))) => return Ok(value),
-            Ok(Ok((_, rest))) => format!("{} of {} bytes were left over", rest.len(), bytes.len()),
-            Ok(Err(error)) => error.to_string(),
+            Ok(Ok(value)) => return Ok(value),
+            Ok(Err(reason)) => reason,
             Err(payload) => {
                 let reason = format!("its Deserialize panicked: {}", panic_text(&*payload));
                 discard(payload);
-                reason
+                Reason::of_type(reason)
             }
         };
         Err(TaskError::Decode(Arc::new(CodecError::new(task, Coded::ResultInCaller, type_name::<T>(), reason))))

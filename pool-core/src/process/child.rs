@@ -62,10 +62,10 @@ fn call(request: &[u8]) -> i32 {
         (Stage::Done, Ok(())) => match task::decode::<Ending>(&ending) {
             Ok(Ok(code)) => code,
             Ok(Err(error)) => failed(&with_sources(&error)),
-            Err(reason) => failed(reason),
+            Err(reason) => failed(&reason.text),
         },
         (Stage::Undecoded { type_name, reason }, _) => {
-            failed(&format!("its arguments could not be decoded: type {type_name}: {reason}"))
+            failed(&format!("its arguments could not be decoded: type {type_name}: {}", reason.text))
         }
         // The panic hook has said it. A payload that panics when it is dropped shall not do so now.
         (_, Err(payload)) => {

@@ -7,7 +7,7 @@ use pool_ipc::{ExitCause, ProcessHandle};
 
 use super::error::ProcessError;
 use super::target::{self, Target};
-use crate::error::{CodecError, Coded, NoMemory};
+use crate::error::{CodecError, Coded, NoMemory, Reason};
 use crate::future::panic_text;
 use crate::task::{Arguments, EncodeFailure};
 use crate::wire::encode_single;
@@ -55,21 +55,24 @@ impl Call {
         match catch_unwind(AssertUnwindSafe(|| (self.encode)())) {
             Ok(Ok(request)) => Ok(request),
             Ok(Err(failure)) => Err(self.refused(name, failure)),
-            Err(payload) => Err(self.unencoded(name, format!("its Serialize panicked: {}", panic_text(&*payload)))),
+            Err(payload) => {
+                let reason = format!("its Serialize panicked: {}", panic_text(&*payload));
+                Err(self.unencoded(name, Reason::of_type(reason)))
+            }
         }
     }
 
     /// The error of a process that has this failure.
     pub(super) fn refused(&self, name: &str, failure: EncodeFailure) -> ProcessError {
         match failure {
-            EncodeFailure::Codec { reason } => self.unencoded(name, reason.to_owned()),
+            EncodeFailure::Codec { reason } => self.unencoded(name, reason),
             EncodeFailure::NoMemory { size } => {
                 ProcessError::NoMemory { name: name.to_owned(), memory: NoMemory::new(self.target, size, ENOMEM) }
             }
         }
     }
 
-    fn unencoded(&self, name: &str, reason: String) -> ProcessError {
+    fn unencoded(&self, name: &str, reason: Reason) -> ProcessError {
         let error = CodecError::new(self.target, Coded::ArgumentsInCaller, self.arguments, reason);
         ProcessError::Encode { name: name.to_owned(), source: Arc::new(error) }
     }

@@ -1,19 +1,24 @@
 //! Values to bytes and back.
 //!
 //! Keeps true: running out of memory while encoding is an answer, not an abort; a decoded value used up all of its
-//! bytes; a value that fails leaves the bytes before it as they were. Never: knows which value it is about.
+//! bytes; a value that fails leaves the bytes before it as they were; the reason of a failure is the type's own where it
+//! gave one. Never: knows which value it is about.
+
+mod own_words;
 
 use postcard::ser_flavors::Flavor;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::error::Reason;
+
 /// Why a value did not become bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum EncodeFailure {
     /// The codec, or the value's own `Serialize`, refused.
     Codec {
         /// What it said.
-        reason: &'static str,
+        reason: Reason,
     },
     /// There was no memory.
     NoMemory {
@@ -31,20 +36,30 @@ pub(crate) fn encode_into<T: Serialize + ?Sized>(bytes: &mut Vec<u8>, value: &T)
     let failure = match (outcome, refused) {
         (Ok(()), None) => return Ok(()),
         (_, Some(size)) => EncodeFailure::NoMemory { size },
-        (Err(error), None) => EncodeFailure::Codec { reason: words(&error) },
+        (Err(postcard::Error::SerdeSerCustom), None) => {
+            let reason = Reason::of_failed(ITS_SERIALIZE, own_words::of_serialize(value));
+            EncodeFailure::Codec { reason }
+        }
+        (Err(error), None) => EncodeFailure::Codec { reason: Reason::of_codec(words(&error)) },
     };
     bytes.truncate(before);
     Err(failure)
 }
 
 /// Reads a value that is exactly these bytes.
-pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, &'static str> {
+pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Reason> {
     match postcard::take_from_bytes(bytes) {
         Ok((value, [])) => Ok(value),
-        Ok(_) => Err("bytes are left over"),
-        Err(error) => Err(words(&error)),
+        Ok((_, rest)) => Err(Reason::of_codec(format!("{} of {} bytes were left over", rest.len(), bytes.len()))),
+        Err(postcard::Error::SerdeDeCustom) => {
+            Err(Reason::of_failed(ITS_DESERIALIZE, own_words::of_deserialize::<T>(bytes)))
+        }
+        Err(error) => Err(Reason::of_codec(words(&error))),
     }
 }
+
+const ITS_SERIALIZE: &str = "its Serialize returned an error";
+const ITS_DESERIALIZE: &str = "its Deserialize returned an error";
 
 /// A vector that the encoder writes to.
 struct Growing<'a> {
@@ -91,7 +106,7 @@ impl Flavor for Growing<'_> {
 }
 
 /// What the codec means, in the words of our other errors.
-pub(crate) fn words(error: &postcard::Error) -> &'static str {
+fn words(error: &postcard::Error) -> &'static str {
     use postcard::Error as E;
     match error {
         E::WontImplement => "the type asks what it is (deserialize_any), which this codec cannot answer",
@@ -102,8 +117,8 @@ pub(crate) fn words(error: &postcard::Error) -> &'static str {
         E::DeserializeBadChar | E::DeserializeBadUtf8 => "a text is not UTF-8",
         E::DeserializeBadOption => "an option is neither 0 nor 1",
         E::DeserializeBadEnum => "an enum has no such variant",
-        E::SerdeSerCustom => "its Serialize returned an error",
-        E::SerdeDeCustom => "its Deserialize returned an error",
+        E::SerdeSerCustom => ITS_SERIALIZE,
+        E::SerdeDeCustom => ITS_DESERIALIZE,
         E::CollectStrError => "its Display returned an error",
         _ => "the codec gave up",
     }
@@ -135,14 +150,15 @@ mod tests {
     fn a_value_that_fails_leaves_what_was_before_it() {
         let mut bytes = vec![1, 2, 3];
         let failure = encode_into(&mut bytes, &("some bytes that are written first", Refusing)).unwrap_err();
-        assert_eq!(failure, EncodeFailure::Codec { reason: "its Serialize returned an error" });
+        let reason = Reason::of_type("its Serialize returned an error: never");
+        assert_eq!(failure, EncodeFailure::Codec { reason });
         assert_eq!(bytes, [1, 2, 3]);
     }
 
     #[test]
     fn bytes_that_are_left_over_are_an_error() {
-        assert_eq!(decode::<u8>(&[1, 2]), Err("bytes are left over"));
-        assert_eq!(decode::<u8>(&[]), Err("the bytes end too early"));
+        assert_eq!(decode::<u8>(&[1, 2]), Err(Reason::of_codec("1 of 2 bytes were left over")));
+        assert_eq!(decode::<u8>(&[]), Err(Reason::of_codec("the bytes end too early")));
     }
 
     #[test]

@@ -19,7 +19,7 @@ pub(crate) use table::{TaskId, find, fingerprint, id_of};
 
 use serde::Serialize;
 
-use crate::error::RemoteError;
+use crate::error::{Reason, RemoteError};
 
 /// What one process needs to know of a task to run it.
 #[derive(Clone, Copy, Debug)]
@@ -96,8 +96,8 @@ pub(crate) enum Stage {
     Undecoded {
         /// The arguments' type.
         type_name: &'static str,
-        /// What the codec said.
-        reason: &'static str,
+        /// What was said of them.
+        reason: Reason,
     },
     /// The function has run, but its result could not be encoded.
     Unencoded {

@@ -10,7 +10,7 @@ use std::error::Error;
 use self::fuzzing::{Target, fate};
 use super::{Failure, Greeting, PanicReport, read_reply, write_failure, write_value};
 use crate::bytes::Bytes;
-use crate::error::{RemoteError, TaskError};
+use crate::error::{Reason, RemoteError, TaskError};
 use crate::task::{decode, encode_into};
 
 #[test]
@@ -109,7 +109,7 @@ fn replies() -> Vec<Vec<u8>> {
     value(&|reply| encode_into(reply, &BTreeMap::from([(1_i8, vec![true, false])])).expect("it is small"));
     value(&|reply| encode_into(reply, &Some(('x', 1.5_f64))).expect("it is small"));
     value(&|reply| encode_into(reply, &Err::<(), _>(RemoteError::message("no"))).expect("it is small"));
-    let (type_name, reason) = ("T".to_owned(), "why".to_owned());
+    let (type_name, reason) = ("T".to_owned(), Reason::of_codec("why"));
     let report = PanicReport {
         message: "no".to_owned(),
         location: Some("file.rs:1:2".to_owned()),

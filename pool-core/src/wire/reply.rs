@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::{CodecError, Coded, NoMemory, NotFound, Panic, TaskError, escaped, tamed};
+use crate::error::{CodecError, Coded, NoMemory, NotFound, Panic, Reason, TaskError, escaped, tamed};
 use crate::task::{EncodeFailure, decode, encode_into};
 
 /// Why a call has no result, in its worker's words.
@@ -26,15 +26,15 @@ pub(crate) enum Failure {
     Undecoded {
         /// Their type.
         type_name: String,
-        /// What the codec said.
-        reason: String,
+        /// What was said of it.
+        reason: Reason,
     },
     /// The result could not be encoded.
     Unencoded {
         /// Its type.
         type_name: String,
-        /// What the codec said.
-        reason: String,
+        /// What was said of it.
+        reason: Reason,
     },
     /// The result did not fit into memory.
     NoMemory {
@@ -87,17 +87,17 @@ pub(crate) fn read_reply(task: &str, pid: u32, reply: &[u8]) -> Result<usize, Ta
     let failure = match reply {
         [VALUE, ..] => return Ok(1),
         [FAILURE, failure @ ..] => decode::<Failure>(failure),
-        _ => Err("a reply begins with 0 or 1"),
+        _ => Err(Reason::of_codec("a reply begins with 0 or 1")),
     };
-    let codec = |what, type_name: &str, reason: &str| Arc::new(CodecError::new(task, what, type_name, reason));
+    let codec = |what, type_name: &str, reason| Arc::new(CodecError::new(task, what, type_name, reason));
     Err(match failure {
         Ok(Failure::Panicked(report)) => TaskError::Panicked(Arc::new(panic(task, pid, report))),
         Ok(Failure::NotFound { .. }) => TaskError::NotFound(NotFound::new(task, pid)),
         Ok(Failure::Undecoded { type_name, reason }) => {
-            TaskError::Decode(codec(Coded::ArgumentsInWorker, &type_name, &reason))
+            TaskError::Decode(codec(Coded::ArgumentsInWorker, &type_name, reason))
         }
         Ok(Failure::Unencoded { type_name, reason }) => {
-            TaskError::Encode(codec(Coded::ResultInWorker, &type_name, &reason))
+            TaskError::Encode(codec(Coded::ResultInWorker, &type_name, reason))
         }
         Ok(Failure::NoMemory { size }) => TaskError::NoMemory(NoMemory::new(task, size, NO_MEMORY)),
         Err(reason) => TaskError::Decode(codec(Coded::ResultInCaller, "the pool's own reply", reason)),
@@ -169,7 +169,7 @@ mod tests {
 
     #[test]
     fn every_failure_is_an_error_of_its_own() {
-        let (type_name, reason) = ("T".to_owned(), "why".to_owned());
+        let (type_name, reason) = ("T".to_owned(), Reason::of_codec("why"));
         let undecoded = Failure::Undecoded { type_name: type_name.clone(), reason: reason.clone() };
         assert!(matches!(read(&undecoded), TaskError::Decode(codec) if codec.what == Coded::ArgumentsInWorker));
         let unencoded = Failure::Unencoded { type_name, reason };

@@ -284,7 +284,7 @@ impl<'de> Deserialize<'de> for Awkward {
 #[test]
 fn a083_arguments_that_cannot_be_decoded_fail_that_task_only() {
     for (trouble, reason) in [
-        (Trouble::DecodeFails, "its Deserialize returned an error"),
+        (Trouble::DecodeFails, "its Deserialize returned an error: no"),
         (Trouble::DecodePanics, "its Deserialize panicked at "),
     ] {
         let frames = vec![(request(|_: Awkward| (), (Awkward(trouble),)), 0..1), (request(|| 2_u8, ()), 0..1)];
@@ -300,7 +300,7 @@ fn a083_arguments_that_cannot_be_decoded_fail_that_task_only() {
 #[test]
 fn a090_a_result_that_cannot_be_encoded_fails_that_task_only() {
     for (trouble, reason) in [
-        (Trouble::EncodeFails, "its Serialize returned an error"),
+        (Trouble::EncodeFails, "its Serialize returned an error: no"),
         (Trouble::EncodePanics, "its Serialize panicked at "),
     ] {
         let frames = vec![(request(Awkward, (trouble,)), 0..1), (request(|| 2_u8, ()), 0..1)];

@@ -16,7 +16,7 @@ pub(crate) enum Expected {
     /// With this death, unless the pool saw before that the worker broke the protocol, and ended it.
     DeathUnlessJudged(ExitCause),
     Panic(&'static str),
-    /// With a value that failed on its way. The codec gives no reason of the value's own, but its panics.
+    /// With a value that failed on its way, for a reason of the value's own.
     Codec(Coded, &'static str, Way),
 }
 
@@ -79,8 +79,10 @@ impl Expected {
                 panic.message == *message && panic.task.ends_with(TASK)
             }
             (Self::Codec(what, name, way), Err(TaskError::Encode(codec) | TaskError::Decode(codec))) => {
-                let panicked = codec.reason.contains("panicked") && codec.reason.contains(MESSAGE);
+                let panicked = codec.reason.contains("panicked");
                 codec.what == *what
+                    && codec.reason.contains(MESSAGE)
+                    && !codec.by_codec
                     && codec.type_name.contains(name)
                     && codec.task.ends_with(TASK)
                     && panicked == (*way == Way::Panicked)
