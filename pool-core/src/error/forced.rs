@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use pool_ipc::ExitCause;
 
-use crate::error::task::Stopped;
+use crate::error::last_lines::write_last_lines;
+use crate::error::stopped::{Stopped, StoppedWorker};
 
 /// What ended a pool before its tasks were done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,24 +48,28 @@ pub struct ForcedShutdown {
     pub pid: Option<u32>,
     /// How that worker ended. A worker that is a thread does not.
     pub cause: Option<ExitCause>,
+    /// The last lines that it wrote to stderr, as in [`WorkerDied`](crate::WorkerDied).
+    pub stderr: Option<String>,
 }
 
 impl ForcedShutdown {
-    pub(crate) fn new(task: impl Into<String>, by: ForcedBy, worker: Option<(u32, Option<ExitCause>)>) -> Self {
-        let (pid, cause) = worker.unzip();
-        Self { task: task.into(), by, pid, cause: cause.flatten() }
+    pub(crate) fn new(task: impl Into<String>, by: ForcedBy, worker: Option<StoppedWorker>) -> Self {
+        let (pid, cause, stderr) = StoppedWorker::parts(worker);
+        Self { task: task.into(), by, pid, cause, stderr }
     }
 }
 
 impl fmt::Display for ForcedShutdown {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { task, by, pid, cause } = self;
+        let Self { task, by, pid, cause, stderr } = self;
         match pid {
             Some(pid) => {
-                write!(f, "task {task} was stopped as its pool was forcefully shut down {by} {}", Stopped(*pid, *cause))
+                let stopped = Stopped(*pid, *cause);
+                write!(f, "task {task} was stopped as its pool was forcefully shut down {by} {stopped}")?;
             }
-            None => write!(f, "task {task} had not begun when its pool was forcefully shut down {by}"),
+            None => write!(f, "task {task} had not begun when its pool was forcefully shut down {by}")?,
         }
+        write_last_lines(f, stderr.as_deref())
     }
 }
 
@@ -74,11 +79,11 @@ mod tests {
 
     #[test]
     fn it_is_told_who_ended_the_pool_and_how_the_worker_ended() {
-        let worker = Some((7, Some(ExitCause::Signal(9))));
+        let worker = Some(StoppedWorker { pid: 7, cause: Some(ExitCause::Signal(9)), stderr: Some("no".to_owned()) });
         assert_eq!(
             ForcedShutdown::new("work", ForcedBy::KillWorkers, worker).to_string(),
             "task work was stopped as its pool was forcefully shut down by kill_workers \
-             (worker 7 ended: signal 9 (SIGKILL))"
+             (worker 7 ended: signal 9 (SIGKILL))\n  its last lines on stderr:\n    no"
         );
         assert_eq!(
             ForcedShutdown::new("work", ForcedBy::Deadline(Duration::from_secs(3)), None).to_string(),

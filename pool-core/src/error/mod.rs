@@ -10,6 +10,7 @@ mod last_lines;
 mod loss;
 mod pool;
 mod remote;
+mod stopped;
 mod tamed;
 mod task;
 
@@ -21,6 +22,7 @@ pub use self::forced::{ForcedBy, ForcedShutdown};
 pub use self::loss::{Loss, LossTime};
 pub use self::pool::{Broken, PoolError, StartFailure, SubmitError};
 pub use self::remote::RemoteError;
+pub(crate) use self::stopped::StoppedWorker;
 pub(crate) use self::tamed::{escaped, tamed};
 pub(crate) use self::task::refused;
 pub use self::task::{Killed, NoMemory, NotFound, Panic, TaskError, TimeLimit, TimedOut, WaitTimedOut, WorkerDied};

@@ -32,6 +32,8 @@ pub enum Broken {
         cause: ExitCause,
         /// The task that it ran, if it ran one.
         task: Option<String>,
+        /// The last lines that it wrote to stderr, where the pool [keeps](crate::WorkerStderr::Kept) them.
+        stderr: Option<String>,
     },
     /// The initializer failed in a worker.
     Initializer {
@@ -54,11 +56,12 @@ impl fmt::Display for Broken {
         match self {
             Self::Start(failure) => write!(f, "the pool is broken: a worker could not be started: {failure}"),
             Self::Restarts { losses, within } => write_losses(f, losses, *within),
-            Self::WorkerLost { pid, cause, task: Some(task) } => {
-                write!(f, "the pool is broken: worker {pid} died while it ran task {task}: {cause}")
-            }
-            Self::WorkerLost { pid, cause, task: None } => {
-                write!(f, "the pool is broken: worker {pid} died while it ran nothing: {cause}")
+            Self::WorkerLost { pid, cause, task, stderr } => {
+                match task {
+                    Some(task) => write!(f, "the pool is broken: worker {pid} died while it ran task {task}: {cause}")?,
+                    None => write!(f, "the pool is broken: worker {pid} died while it ran nothing: {cause}")?,
+                }
+                write_last_lines(f, stderr.as_deref())
             }
             Self::Initializer { pid, error } => {
                 write!(f, "the pool is broken: the initializer failed in worker {pid}: {error}")

@@ -9,6 +9,7 @@ use pool_ipc::{Corrupt, ExitCause, Postmortem, RefusedWhy};
 use serde::{Deserialize, Serialize};
 
 use crate::error::last_lines::write_last_lines;
+use crate::error::stopped::{Stopped, StoppedWorker};
 use crate::error::{Broken, CodecError, Exhausted, ForcedShutdown, SubmitError};
 
 /// Why a future has no value.
@@ -221,6 +222,8 @@ pub struct TimedOut {
     pub pid: Option<u32>,
     /// How that worker ended. A worker that is a thread does not.
     pub cause: Option<ExitCause>,
+    /// The last lines that it wrote to stderr, as in [`WorkerDied`].
+    pub stderr: Option<String>,
 }
 
 impl TimedOut {
@@ -228,24 +231,25 @@ impl TimedOut {
         task: impl Into<String>,
         kind: TimeLimit,
         limit: Duration,
-        worker: Option<(u32, Option<ExitCause>)>,
+        worker: Option<StoppedWorker>,
     ) -> Self {
-        let (pid, cause) = worker.unzip();
-        Self { task: task.into(), kind, limit, pid, cause: cause.flatten() }
+        let (pid, cause, stderr) = StoppedWorker::parts(worker);
+        Self { task: task.into(), kind, limit, pid, cause, stderr }
     }
 }
 
 impl fmt::Display for TimedOut {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { task, kind, limit, pid, cause } = self;
+        let Self { task, kind, limit, pid, cause, stderr } = self;
         let limited = match kind {
             TimeLimit::Timeout => "its time limit",
             TimeLimit::Deadline => "the deadline",
         };
         match pid {
-            Some(pid) => write!(f, "task {task} was stopped at {limited} of {limit:?} {}", Stopped(*pid, *cause)),
-            None => write!(f, "task {task} had not begun by {limited} of {limit:?} from its submit"),
+            Some(pid) => write!(f, "task {task} was stopped at {limited} of {limit:?} {}", Stopped(*pid, *cause))?,
+            None => write!(f, "task {task} had not begun by {limited} of {limit:?} from its submit")?,
         }
+        write_last_lines(f, stderr.as_deref())
     }
 }
 
@@ -259,29 +263,21 @@ pub struct Killed {
     pub pid: u32,
     /// How that worker ended. A worker that is a thread does not.
     pub cause: Option<ExitCause>,
+    /// The last lines that it wrote to stderr, as in [`WorkerDied`].
+    pub stderr: Option<String>,
 }
 
 impl Killed {
-    pub(crate) fn new(task: impl Into<String>, pid: u32, cause: Option<ExitCause>) -> Self {
-        Self { task: task.into(), pid, cause }
+    pub(crate) fn new(task: impl Into<String>, worker: StoppedWorker) -> Self {
+        let StoppedWorker { pid, cause, stderr } = worker;
+        Self { task: task.into(), pid, cause, stderr }
     }
 }
 
 impl fmt::Display for Killed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "task {} was killed {}", self.task, Stopped(self.pid, self.cause))
-    }
-}
-
-/// How a task was stopped, for the end of a sentence.
-pub(super) struct Stopped(pub(super) u32, pub(super) Option<ExitCause>);
-
-impl fmt::Display for Stopped {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self(pid, Some(cause)) => write!(f, "(worker {pid} ended: {cause})"),
-            Self(_, None) => f.write_str("(its worker is a thread, which goes on)"),
-        }
+        write!(f, "task {} was killed {}", self.task, Stopped(self.pid, self.cause))?;
+        write_last_lines(f, self.stderr.as_deref())
     }
 }
 

@@ -136,8 +136,8 @@ impl Builder {
 
     /// What becomes of what workers write to stderr. By default it is this program's own.
     ///
-    /// With [`WorkerStderr::Kept`] errors about a worker that died say what it said last: a C library that aborts, an
-    /// allocation that failed. See there what workers notice of it. Workers that are threads write to this program's stderr
+    /// With [`WorkerStderr::Kept`] errors about a worker that died, or was stopped, say what it said last: a C library that
+    /// aborts, an allocation that failed, what a task waited for until its time was over. See there what workers notice of it. Workers that are threads write to this program's stderr
     /// whatever is said here, and do not die.
     ///
     /// ```

@@ -11,7 +11,7 @@ use std::time::Instant;
 
 use pool_ipc::{Corrupt, ExitCause, Link, LinkId, Owner, Postmortem};
 
-use crate::error::{Broken, ForcedBy, ForcedShutdown, TaskError, WorkerDied};
+use crate::error::{Broken, ForcedBy, ForcedShutdown, StoppedWorker, TaskError, WorkerDied};
 use crate::future::Encoded;
 use crate::manager::Manager;
 use crate::manager::event::{Event, Means};
@@ -178,7 +178,10 @@ impl Blame {
         let task = Work::of(owner).task();
         let sentenced = sentence.as_ref().filter(|sentence| sentence.names(owner, item)).map(|sentence| &sentence.why);
         match sentenced.or(forced.as_ref()) {
-            Some(why) => why.error(task, Some((*pid, Some(*cause)))),
+            Some(why) => {
+                let worker = StoppedWorker { pid: *pid, cause: Some(*cause), stderr: stderr.clone() };
+                why.error(task, Some(worker))
+            }
             None => {
                 let died = WorkerDied::new(task, *pid, *cause, corrupt.clone());
                 let died = died.with_postmortem(*postmortem).with_stderr(stderr.clone());

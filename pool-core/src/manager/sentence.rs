@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use pool_ipc::{ExitCause, Owner, Running, Ticket};
+use pool_ipc::{Owner, Running, Ticket};
 
-use crate::error::{Broken, ForcedBy, ForcedShutdown, Killed, TaskError, TimeLimit, TimedOut};
+use crate::error::{Broken, ForcedBy, ForcedShutdown, Killed, StoppedWorker, TaskError, TimeLimit, TimedOut};
 
 /// Why a task is to be stopped.
 #[derive(Clone, Debug)]
@@ -24,19 +24,22 @@ pub(crate) enum Why {
 
 impl Why {
     /// The error of a task that was stopped: with the worker and how that ended, if one had begun the task.
-    pub(crate) fn error(&self, task: &str, worker: Option<(u32, Option<ExitCause>)>) -> TaskError {
-        let late = |kind, limit| TaskError::TimedOut(Arc::new(TimedOut::new(task, kind, limit, worker)));
+    pub(crate) fn error(&self, task: &str, worker: Option<StoppedWorker>) -> TaskError {
         match *self {
-            Self::Timeout(limit) => late(TimeLimit::Timeout, limit),
-            Self::Deadline(limit) => late(TimeLimit::Deadline, limit),
+            Self::Timeout(limit) => late(task, TimeLimit::Timeout, limit, worker),
+            Self::Deadline(limit) => late(task, TimeLimit::Deadline, limit, worker),
             Self::Broken(ref broken) => TaskError::Broken(Arc::clone(broken)),
             Self::Forced(by) => TaskError::ForcedShutdown(Arc::new(ForcedShutdown::new(task, by, worker))),
             Self::Killed => match worker {
-                Some((pid, cause)) => TaskError::Killed(Arc::new(Killed::new(task, pid, cause))),
+                Some(worker) => TaskError::Killed(Arc::new(Killed::new(task, worker))),
                 None => TaskError::Cancelled,
             },
         }
     }
+}
+
+fn late(task: &str, kind: TimeLimit, limit: Duration, worker: Option<StoppedWorker>) -> TaskError {
+    TaskError::TimedOut(Arc::new(TimedOut::new(task, kind, limit, worker)))
 }
 
 /// The item that is to be stopped at a link.

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use pool_ipc::{Link, LinkId, Running, Share};
 
+use crate::error::StoppedWorker;
 use crate::manager::Manager;
 use crate::manager::acting::{SIGTERM, kill};
 use crate::manager::event::{Due, Event};
@@ -177,7 +178,8 @@ impl Manager {
             self.sentences.get(&id).filter(|sentence| running.is_some_and(|it| sentence.is_about(&it)))
         {
             let (owner, item) = sentence.item();
-            let error = sentence.why.error(Work::of(&owner).task(), Some((link.pid(), None)));
+            let worker = StoppedWorker { pid: link.pid(), cause: None, stderr: None };
+            let error = sentence.why.error(Work::of(&owner).task(), Some(worker));
             self.completions.push_back((owner, item, Err(error)));
         }
         self.leave_behind(&*link);

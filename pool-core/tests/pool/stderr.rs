@@ -5,8 +5,9 @@
 
 use std::io::{Read, Write};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
-use pool_core::{Broken, Builder, PoolError, StartFailure, TaskError, WorkerDied, WorkerStderr};
+use pool_core::{Broken, Builder, OnWorkerLoss, PoolError, StartFailure, TaskError, WorkerDied, WorkerStderr};
 use rustix::event::{PollFd, PollFlags, Timespec};
 
 use crate::alone::{Ended, Scene};
@@ -20,6 +21,8 @@ use crate::watchdog::{until, when};
 
 claims! { alone_on_processes:
     the_last_lines_of_a_worker_that_aborts_are_in_its_error,
+    the_last_lines_of_a_worker_that_was_stopped_are_in_its_error,
+    the_last_lines_of_the_worker_that_a_strict_pool_lost_are_in_its_error,
     what_a_terminal_would_obey_is_escaped_in_the_error,
     a_worker_that_dies_before_its_hello_says_why,
     an_inherited_stderr_is_not_kept,
@@ -97,6 +100,51 @@ fn the_last_lines_of_a_worker_that_aborts_are_in_its_error(builder: Builder) {
     let errors: Vec<_> = results.into_iter().filter_map(Result::err).collect();
     assert_eq!(errors.len(), 1);
     assert_eq!(death(&errors[0]).stderr.as_deref(), Some("three is too much"));
+}
+
+/// Says what it waits for, and waits for ever.
+fn say_and_hang(gate: String) {
+    eprintln!("waiting for the printer");
+    stop_at(gate, 1);
+}
+
+fn the_last_lines_of_a_worker_that_was_stopped_are_in_its_error(builder: Builder) {
+    let pool = pool(kept(builder, 2).stop_grace(Duration::ZERO), 1);
+    let text = "\n  its last lines on stderr:\n    waiting for the printer";
+    let late = loop {
+        let gate = Gate::new();
+        let late = pool.task().timeout(Duration::from_millis(100)).submit(say_and_hang, (gate.name(),)).unwrap();
+        let error = late.result().unwrap_err();
+        let TaskError::TimedOut(timed_out) = &error else { panic!("{error}") };
+        // A busy machine may not have let it come so far.
+        if timed_out.stderr.is_some() {
+            break error;
+        }
+    };
+    assert!(late.to_string().ends_with(text), "{late}");
+    let gate = Gate::new();
+    let task = pool.submit(say_and_hang, (gate.name(),)).unwrap();
+    let _held = gate.next();
+    assert!(task.kill());
+    let killed = task.result().unwrap_err();
+    assert!(matches!(killed, TaskError::Killed(_)) && killed.to_string().ends_with(text), "{killed}");
+    let task = pool.submit(say_and_hang, (gate.name(),)).unwrap();
+    let _held = gate.next();
+    pool.kill_workers();
+    let forced = task.result().unwrap_err();
+    assert!(matches!(forced, TaskError::ForcedShutdown(_)) && forced.to_string().ends_with(text), "{forced}");
+}
+
+fn the_last_lines_of_the_worker_that_a_strict_pool_lost_are_in_its_error(builder: Builder) {
+    let pool = pool(kept(builder, 2).on_worker_loss(OnWorkerLoss::Break), 1);
+    let error = pool.submit(say_and_abort, (b"no chance".to_vec(),)).unwrap().result().unwrap_err();
+    assert_eq!(death(&error).stderr.as_deref(), Some("no chance"));
+    let refused = until("the pool to break", || {
+        let error = pool.submit(u32::pow, (2, 8)).err();
+        when(error.is_some(), error)
+    });
+    let text = refused.map(|error| error.to_string()).unwrap_or_default();
+    assert!(text.ends_with("signal 6 (SIGABRT)\n  its last lines on stderr:\n    no chance"), "{text}");
 }
 
 fn what_a_terminal_would_obey_is_escaped_in_the_error(builder: Builder) {

@@ -34,7 +34,10 @@ impl State {
     pub(super) fn break_for(&mut self, loss: Loss, blamed: Option<&str>, actions: &mut Vec<Action>) {
         let broken = match loss.time {
             LossTime::Starting | LossTime::TooLate => Broken::Start(Arc::new(self.failure_of(loss))),
-            LossTime::Idle => Broken::WorkerLost { pid: loss.pid, cause: loss.cause, task: blamed.map(str::to_owned) },
+            LossTime::Idle => {
+                let Loss { pid, cause, stderr, .. } = loss;
+                Broken::WorkerLost { pid, cause, task: blamed.map(str::to_owned), stderr }
+            }
         };
         self.break_down(broken, actions);
         self.halt(Means::Kill, actions);
