@@ -44,6 +44,22 @@ fn frozen_memory_cannot_be_changed_by_any_call() {
     assert!(Mapping::map(fd.as_fd(), 4096, Access::ReadWrite).is_err());
 }
 
+/// Of huge pages a machine has none, unless somebody sets some aside: to commit one is to find the memory full.
+#[test]
+fn memory_that_is_full_is_an_error_of_the_commit() {
+    let huge_pages = |setting| std::fs::read_to_string(format!("/proc/sys/vm/{setting}")).unwrap_or_default();
+    let are_none = ["nr_hugepages", "nr_overcommit_hugepages"].iter().all(|setting| huge_pages(setting).trim() == "0");
+    let flags = MemfdFlags::CLOEXEC | MemfdFlags::HUGETLB;
+    let (true, Ok(fd)) = (are_none, rustix::fs::memfd_create("test", flags)) else {
+        return println!("nothing is proved: this machine has huge pages, or knows nothing of them");
+    };
+    let error = commit(fd.as_fd(), 0, 4 << 20).unwrap_err();
+    assert_eq!(Errno::from_io_error(&error), Some(Errno::NOSPC), "{error}");
+    assert_eq!(rustix::fs::fstat(&fd).unwrap().st_size, 0);
+    // Ordinary memory is to be had nevertheless.
+    commit(create("test", 4 << 20).unwrap().as_fd(), 0, 4 << 20).unwrap();
+}
+
 #[test]
 fn created_memory_keeps_its_size_and_close_on_exec() {
     let fd = create("test", 8192).unwrap();
