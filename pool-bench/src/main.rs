@@ -1,46 +1,91 @@
 //! Measures the pool beside what it is compared with, in one run, alternating.
 //!
-//! A benchmark and no test: it prints medians, extremes and ratios, and asserts nothing about them.
+//! Keeps true: a figure stands beside the figures of the other sides of the same run. It is no test: it prints what came
+//! out and whether a goal is met, and asserts nothing about it. Never takes part in a build that nobody asked for.
 
+mod case;
+mod options;
+mod cores;
+mod children;
+mod words;
+mod roles;
+mod setting;
+mod watchdog;
+mod peer;
+mod gate;
+mod pools;
+mod harness;
+mod report;
+mod json;
+mod chart;
 mod cases;
-mod measure;
-mod pipe;
 
+use std::path::Path;
 use std::process::ExitCode;
 
-const USAGE: &str = "usage: cargo xtask bench [--quick] [--case NAME]
-
-  --quick      fewer rounds
-  --case NAME  only this case: ping_pong, single_submits or idle";
+use case::{Case, Failure, Outcome};
+use options::{Options, USAGE};
 
 fn main() -> ExitCode {
     pool_core::init();
-    if pipe::echo_if_asked() {
-        return ExitCode::SUCCESS;
+    peer::procspawn::init();
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if let Some(code) = roles::play(&arguments) {
+        return code;
     }
-    let mut options = measure::Options::default();
-    let mut only = None;
-    let mut arguments = std::env::args().skip(1);
-    while let Some(argument) = arguments.next() {
-        match (argument.as_str(), arguments.size_hint()) {
-            ("--quick", _) => options.rounds = 3,
-            ("--case", (1.., _)) => only = arguments.next(),
-            _ => {
-                eprintln!("{USAGE}");
-                return ExitCode::from(2);
+    match options::parse(&arguments) {
+        Ok(options) => ended(run(&options)),
+        Err(wrong) => {
+            eprintln!("pool-bench: {wrong}\n\n{USAGE}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn ended(run: Result<bool, Failure>) -> ExitCode {
+    match run {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("pool-bench: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Measures what was asked for; whether everything of ours could be measured.
+fn run(options: &Options) -> Result<bool, Failure> {
+    let setting = setting::Setting::new(options)?;
+    report::machine(&setting);
+    let (mut outcomes, mut whole) = (Vec::new(), true);
+    for case in chosen(options) {
+        report::begin(case);
+        match harness::measure(case, &setting) {
+            Ok(measured) => outcomes.extend(measured),
+            Err(error) => {
+                whole = false;
+                report::failed(case, &*error);
             }
         }
     }
-    let chosen: Vec<_> = cases::ALL.iter().filter(|case| only.as_ref().is_none_or(|only| only == case.name)).collect();
-    if chosen.is_empty() {
-        eprintln!("{USAGE}");
-        return ExitCode::from(2);
+    report::awaited(options.case.as_deref());
+    report::summary(&outcomes);
+    write(options, &outcomes)?;
+    Ok(whole)
+}
+
+fn chosen(options: &Options) -> impl Iterator<Item = &'static Case> {
+    cases::ALL.iter().filter(|case| options.case.as_ref().is_none_or(|name| name == case.name))
+}
+
+fn write(options: &Options, outcomes: &[Outcome]) -> Result<(), Failure> {
+    let save =
+        |path: &Path, text: String| std::fs::write(path, text).map_err(|error| format!("{}: {error}", path.display()));
+    if let Some(path) = &options.json {
+        save(path, json::text(outcomes))?;
     }
-    for case in chosen {
-        if let Err(error) = (case.run)(&options) {
-            eprintln!("{}: {error}", case.name);
-            return ExitCode::FAILURE;
-        }
+    if let Some(path) = &options.svg {
+        save(path, chart::text(outcomes))?;
     }
-    ExitCode::SUCCESS
+    Ok(())
 }

@@ -12,6 +12,7 @@ mod libtest;
 mod options;
 mod print;
 mod proof;
+mod pythons;
 mod run;
 mod simulate;
 mod task;

@@ -17,6 +17,10 @@ pub(crate) enum Value {
     /// A number, also with `_` between its digits, that is no less than this.
     Number(u64),
     OneOf(&'static [&'static str]),
+    /// Some of these, with commas between, or `all`.
+    SomeOf(&'static [&'static str]),
+    /// The name of a file.
+    File,
 }
 
 /// Whether a task that takes these options can be called so.
@@ -29,6 +33,8 @@ pub(crate) fn check(task: &str, options: &[Opt], arguments: &[String]) -> Result
             Value::Nothing => Ok(()),
             Value::Number(least) => number(words.next(), least),
             Value::OneOf(words_allowed) => one_of(words.next(), words_allowed),
+            Value::SomeOf(words_allowed) => some_of(words.next(), words_allowed),
+            Value::File => file(words.next()),
         };
         taken.map_err(|wrong| TaskError::WrongCall(format!("{word} {wrong}")))?;
     }
@@ -52,15 +58,35 @@ fn one_of(word: Option<&String>, allowed: &[&str]) -> Result<(), String> {
     }
 }
 
+fn some_of(word: Option<&String>, allowed: &[&str]) -> Result<(), String> {
+    let list = word.ok_or_else(|| format!("needs some of {}, or all", allowed.join(", ")))?;
+    match list.split(',').find(|part| *part != "all" && !allowed.contains(part)) {
+        Some(part) => Err(format!("takes some of {}, or all, not `{part}`", allowed.join(", "))),
+        None if list.contains(',') && list.split(',').any(|part| part == "all") => {
+            Err("takes all, or some, not both".to_owned())
+        }
+        None => Ok(()),
+    }
+}
+
+fn file(word: Option<&String>) -> Result<(), String> {
+    match word {
+        Some(word) if !word.is_empty() && !word.starts_with("--") => Ok(()),
+        _ => Err("needs the name of a file".to_owned()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const OPTIONS: [Opt; 4] = [
+    const OPTIONS: [Opt; 6] = [
         Opt { name: "--quick", value: Value::Nothing },
         Opt { name: "--seed", value: Value::Number(0) },
         Opt { name: "--times", value: Value::Number(1) },
         Opt { name: "--case", value: Value::OneOf(&["one", "two"]) },
+        Opt { name: "--peers", value: Value::SomeOf(&["one", "two"]) },
+        Opt { name: "--json", value: Value::File },
     ];
 
     fn refusal(line: &str) -> Option<String> {
@@ -74,7 +100,14 @@ mod tests {
 
     #[test]
     fn options_may_come_in_any_order_or_not_at_all() {
-        for line in ["", "--quick", "--case two --quick --seed 0", "--times 1_000 --times 1"] {
+        for line in [
+            "",
+            "--quick",
+            "--case two --quick --seed 0",
+            "--times 1_000 --times 1",
+            "--peers one,two --json a",
+            "--peers all",
+        ] {
             assert_eq!(refusal(line), None, "{line}");
         }
     }
@@ -89,6 +122,11 @@ mod tests {
             ("--seed -1", "--seed takes a number, not `-1`"),
             ("--times 0", "--times must be at least 1"),
             ("--case", "--case needs one of one, two"),
+            ("--peers", "--peers needs some of one, two, or all"),
+            ("--peers one,", "--peers takes some of one, two, or all, not ``"),
+            ("--peers one,all", "--peers takes all, or some, not both"),
+            ("--json", "--json needs the name of a file"),
+            ("--json --quick", "--json needs the name of a file"),
             ("--case three", "--case takes one of one, two, not `three`"),
         ] {
             assert_eq!(refusal(line).as_deref(), Some(text), "{line}");

@@ -7,6 +7,7 @@ use super::tree::SourceFile;
 /// The files that may hold `unsafe`, and what for.
 const FILES: &[(&str, &str)] = &[
     ("pool-bench/examples/procspawn_cell.rs", "crashes its process, as native code may"),
+    ("pool-bench/src/words.rs", "maps two words that two processes share"),
     ("pool-core/src/init/hook.rs", "the hook that runs before main"),
     ("pool-core/src/init/tests.rs", "constructors of the kind that the hook runs"),
     ("pool-core/src/task/table/build_id.rs", "reads the identity of the loaded executable from its headers"),

@@ -1,19 +1,16 @@
 //! Other pools, made to live through the same rows: where they come from, and how their results are read.
 //!
-//! Keeps true: each is installed by its exact version into an environment of its own below the build directory; one that
-//! cannot be had is told as such, and is no failure of ours. Never puts a word into the table that was not measured.
+//! Keeps true: each is of an exact version; one that cannot be had is told as such, and is no failure of ours. Never puts
+//! a word into the table that was not measured.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::print;
+use crate::pythons;
 use crate::run;
 use crate::task::TaskError;
 use crate::workspace;
-
-/// Python packages, each with the version that is measured.
-const PACKAGES: [(&str, &str); 4] =
-    [("loky", "3.7.0"), ("pebble", "5.2.3"), ("mpire", "2.10.2"), ("deadpool-executor", "2026.7.1")];
 
 /// The Rust one; the version stands in pool-bench's Cargo.toml.
 const PROCSPAWN: &str = "1.0.2";
@@ -45,13 +42,11 @@ pub(super) struct Cell {
 
 /// Installs what can be installed, and plays every row with each.
 pub(super) fn measure() -> Result<Measured, TaskError> {
-    let python = environment()?;
+    let python = pythons::environment("crash-peers")?;
     let mut absent = Vec::new();
     let mut peers = vec![Peer { name: "cpython".to_owned(), version: python_version(&python)? }];
-    for (name, version) in PACKAGES {
-        let mut pip = Command::new(&python);
-        pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", &format!("{name}=={version}")]);
-        match run::status(&mut pip)?.success() {
+    for (name, version) in pythons::PACKAGES {
+        match pythons::install(&python, name, version)? {
             true => peers.push(Peer { name: name.to_owned(), version: version.to_owned() }),
             false => absent.push(format!("{name} {version} could not be installed")),
         }
@@ -89,16 +84,6 @@ fn cell(line: &str) -> Option<Cell> {
     let [peer, _version, row, verdict, detail] = *fields else { return None };
     let owned = str::to_owned;
     Some(Cell { peer: owned(peer), row: owned(row), verdict: owned(verdict), detail: owned(detail) })
-}
-
-/// A Python environment of our own, made anew.
-fn environment() -> Result<PathBuf, TaskError> {
-    let folder = workspace::target().join("xtask/crash-peers");
-    let mut python = Command::new("python3");
-    match run::status(python.args(["-m", "venv", "--clear"]).arg(&folder))?.success() {
-        true => Ok(folder.join("bin/python")),
-        false => Err(TaskError::Failed(format!("python3 could not make an environment in {}", folder.display()))),
-    }
 }
 
 fn python_version(python: &Path) -> Result<String, TaskError> {

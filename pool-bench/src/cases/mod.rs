@@ -1,0 +1,57 @@
+//! Every case, in the order in which they run.
+
+mod ping_pong;
+mod single_submits;
+mod map;
+mod echo;
+mod start;
+pub(crate) mod pending;
+mod scale;
+pub(crate) mod idle;
+mod memory;
+mod completion;
+
+use crate::case::Case;
+
+/// What can be measured.
+pub(crate) const ALL: &[Case] = &[
+    ping_pong::PING_PONG,
+    single_submits::SINGLE_SUBMITS,
+    single_submits::SUBMIT_FROM_8_THREADS,
+    map::AUTO,
+    map::SKEWED,
+    map::OF_5_MS,
+    echo::ECHO_1_MIB,
+    echo::ECHO_64_MIB,
+    start::TWO,
+    start::BIG_PARENT,
+    pending::PENDING,
+    scale::MANY_WORKERS,
+    scale::SIXTEEN_ON_TWO,
+    idle::IDLE,
+    memory::WORKER_MEMORY,
+    completion::CALLBACKS,
+    completion::WAIT_100K,
+];
+
+/// A case that waits for something that the pool has no way to do yet.
+pub(crate) struct Awaited {
+    /// With its variant, where only that is awaited.
+    pub(crate) name: &'static str,
+    pub(crate) for_want_of: &'static str,
+}
+
+impl Awaited {
+    /// Whether it belongs to that case.
+    pub(crate) fn is_of(&self, case: &str) -> bool {
+        self.name.split('@').next() == Some(case)
+    }
+}
+
+/// What cannot be measured yet. Each becomes a stage of its case, or a case, when the pool has what it wants.
+pub(crate) const AWAITED: &[Awaited] = &[
+    Awaited { name: "ping_pong_hot", for_want_of: "the pool has no option to spin" },
+    Awaited { name: "map_auto@fixed-width", for_want_of: "maps have no path for plain numbers" },
+    Awaited { name: "echo_shared", for_want_of: "the pool has no shared buffers" },
+    Awaited { name: "broadcast_64mib", for_want_of: "the pool has no shared values" },
+];
