@@ -8,10 +8,11 @@ Prints a line once the pool has worked, then for each line of its input the figu
   map_auto        "COUNT": items a second, in chunks of 1000
   echo            "TIMES BYTES": milliseconds there and back
   start_two       any: milliseconds of a new pool of two, its first result, and its end
-Ends when its input does.
+Ends when its input does, with its process group if it leads one.
 """
 
 import os
+import signal
 import sys
 import time
 
@@ -222,7 +223,9 @@ def main():
     print(0, flush=True)
     for line in sys.stdin:
         print(case.figure(*map(int, line.split())), flush=True)
-    # The caller ends whoever is left; an orderly end may take long, or for ever.
+    # An orderly end may take long, or for ever, and without one some pools leave workers behind.
+    if os.getpgrp() == os.getpid():
+        os.killpg(0, signal.SIGKILL)
     os._exit(0)
 
 
