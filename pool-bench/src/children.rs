@@ -18,9 +18,8 @@ pub(crate) fn role(words: &[&str]) -> Command {
     command
 }
 
-/// Starts it and leaves everything else to the caller.
 #[expect(clippy::disallowed_methods, reason = "these are the sides that the pool is compared with")]
-pub(crate) fn start(command: &mut Command) -> io::Result<Child> {
+fn start(command: &mut Command) -> io::Result<Child> {
     command.spawn()
 }
 
@@ -92,12 +91,14 @@ impl Drop for Asked {
     }
 }
 
-/// A child that is killed and reaped when it is dropped.
+/// A child that is killed and reaped when it is dropped. It leads a process group.
 pub(crate) struct Held(Child);
 
 impl Held {
     pub(crate) fn start(command: &mut Command) -> io::Result<Self> {
-        start(command).map(Self)
+        let child = start(command.process_group(0))?;
+        watchdog::guard(Pid::from_child(&child));
+        Ok(Self(child))
     }
 
     /// Its streams, if they are piped.
@@ -109,6 +110,7 @@ impl Held {
 impl Drop for Held {
     fn drop(&mut self) {
         let _ = self.0.kill();
+        watchdog::let_go(Pid::from_child(&self.0));
         let _ = self.0.wait();
     }
 }
