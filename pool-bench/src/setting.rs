@@ -2,15 +2,20 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use crate::case::Failure;
 use crate::cores::Cores;
 use crate::options::Options;
 use crate::watchdog;
 
+/// A quick run ends within three minutes, also on a busy machine.
+const HURRY_AFTER: Duration = Duration::from_secs(80);
+
 /// The conditions of a run.
 pub(crate) struct Setting {
     quick: bool,
+    begun: Instant,
     peers: Vec<&'static str>,
     pub(crate) cores: Cores,
     /// The Python that has the Python peers.
@@ -25,6 +30,7 @@ impl Setting {
         watchdog::start()?;
         Ok(Self {
             quick: options.quick,
+            begun: Instant::now(),
             peers: options.peers.clone(),
             cores: Cores::given()?,
             python: std::env::var_os("POOL_BENCH_PYTHON").unwrap_or_else(|| "python3".into()),
@@ -42,8 +48,9 @@ impl Setting {
         if self.quick { quick } else { full }
     }
 
-    /// How often each side is measured.
+    /// How often each side is measured. A quick run that has become a long one, as the machine is busy, measures less.
     pub(crate) fn rounds(&self) -> usize {
-        self.pick(9, 5)
+        let hurried = self.begun.elapsed() > HURRY_AFTER;
+        self.pick(9, if hurried { 2 } else { 5 })
     }
 }
