@@ -100,8 +100,9 @@ impl Builder {
     ///
     /// An item of a map counts as a task. So that workers which were started together do not all end together, each has a
     /// limit of its own, up to an eighth below this one: 1000 stands for 876 to 1000, and below 8 all have the limit itself.
-    /// No worker runs more, and one from which tasks are taken for another may run fewer. The new worker starts when the old one is given the last of its tasks, and the old one ends
-    /// when the new one is up. The end of a worker in this manner blames no task.
+    /// No worker runs more, and one from which tasks are taken for another may run fewer. The new worker starts when the
+    /// old one is given the last of its tasks, and the old one ends when the new one is up. The end of a worker in this
+    /// manner blames no task.
     ///
     /// ```
     /// use pool_core::ProcessPoolExecutor;
