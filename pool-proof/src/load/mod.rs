@@ -41,14 +41,26 @@ struct Player {
     pool: Arc<ProcessPoolExecutor>,
     book: Arc<Book>,
     room: Arc<Room>,
+    /// No task ends its worker.
+    spares_workers: bool,
 }
 
 impl Load {
     /// Begins it.
     pub(crate) fn start(pool: &Arc<ProcessPoolExecutor>, book: &Arc<Book>, seed: u64) -> Self {
+        Self::start_with(pool, book, seed, false)
+    }
+
+    /// Begins one of which no task ends its worker.
+    pub(crate) fn start_sparing_workers(pool: &Arc<ProcessPoolExecutor>, book: &Arc<Book>, seed: u64) -> Self {
+        Self::start_with(pool, book, seed, true)
+    }
+
+    fn start_with(pool: &Arc<ProcessPoolExecutor>, book: &Arc<Book>, seed: u64, spares_workers: bool) -> Self {
         let (over, room) = (Arc::new(AtomicBool::new(false)), Arc::new(Room::default()));
         let players = PLAYERS.into_iter().zip(1..).map(|(play, number)| {
-            let player = Player { pool: Arc::clone(pool), book: Arc::clone(book), room: Arc::clone(&room) };
+            let player =
+                Player { pool: Arc::clone(pool), book: Arc::clone(book), room: Arc::clone(&room), spares_workers };
             let (mut random, over) = (Random::new(seed, number), Arc::clone(&over));
             thread::spawn(move || while !over.load(Ordering::SeqCst) && play(&player, &mut random).is_continue() {})
         });

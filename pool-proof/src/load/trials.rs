@@ -66,6 +66,7 @@ impl Trial {
             Self::PastTimeout | Self::PastDeadline | Self::KillEndless if !tasks::ends_when_asked(task) => {
                 Expected::Stop
             }
+            Self::PanicFirst => Expected::ValueAtLast,
             _ => Expected::Value,
         }
     }
@@ -73,7 +74,10 @@ impl Trial {
 
 /// One turn: a few of one kind, side by side.
 pub(super) fn play(player: &Player, random: &mut Random) -> ControlFlow<()> {
-    let (trial, _) = TRIALS[random.position(&TRIALS)];
+    let trial = match TRIALS[random.position(&TRIALS)].0 {
+        Trial::AbortFirst if player.spares_workers => Trial::PanicFirst,
+        trial => trial,
+    };
     let count = if trial == Trial::DeadlineInQueue { 16 } else { 1 + random.index(3) };
     let mut under_way = Vec::new();
     for _ in 0..count {

@@ -11,6 +11,8 @@ use crate::tasks;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Expected {
     Value,
+    /// One, after a first attempt that panics, which is the end where nothing is tried again: the book knows when.
+    ValueAtLast,
     Panic,
     /// It has to be stopped.
     Stop,
@@ -23,9 +25,11 @@ pub(super) fn end_of<R: Debug>(
     is_right: impl FnOnce(&R) -> bool,
 ) -> End {
     match result {
-        Ok(value) if expected == Expected::Value && is_right(&value) => End::Right,
+        Ok(value) if matches!(expected, Expected::Value | Expected::ValueAtLast) && is_right(&value) => End::Right,
         Ok(value) => End::Wrong(format!("the value {value:?}")),
-        Err(TaskError::Panicked(panic)) if expected == Expected::Panic && panic.message == tasks::PANIC => {
+        Err(TaskError::Panicked(panic))
+            if matches!(expected, Expected::Panic | Expected::ValueAtLast) && panic.message == tasks::PANIC =>
+        {
             End::Panicked
         }
         Err(TaskError::WorkerDied(died)) => End::Lost(death(&died)),

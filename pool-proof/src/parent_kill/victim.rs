@@ -109,7 +109,8 @@ pub(crate) fn be_the_victim(words: &[String]) -> Result<ExitCode, String> {
     let seed = words.first().and_then(|word| word.parse().ok()).ok_or("the victim needs a seed")?;
     let pool = Arc::new(ProcessPoolExecutor::new(WORKERS).map_err(|error| error.to_string())?);
     let book = Arc::new(Book::new(Arc::new(Findings::new()), Arc::new(Progress::new())));
-    let _load = Load::start(&pool, &book, seed);
+    // What a worker that crashed has started is its pool's to end, which is killed here before it may have seen the crash.
+    let _load = Load::start_sparing_workers(&pool, &book, seed);
     loop {
         // More of these than the load has, since there is so little time.
         let _ = pool.submit(tasks::leave_child, (book.open(),));
