@@ -16,6 +16,7 @@ mod draining;
 mod ending;
 mod growth;
 mod ladder;
+mod leaving;
 mod losses;
 mod retrying;
 mod split;
@@ -89,6 +90,8 @@ pub(crate) struct State {
     /// Workers do not start, and no further one is tried for a while.
     retrying: Retrying,
     timers: BTreeSet<(Instant, LinkId, Timer)>,
+    /// Workers that were told to end, as long as they have something to run.
+    leaving: BTreeSet<LinkId>,
     staff: Staff,
     broken: Option<Arc<Broken>>,
     /// All workers are being ended, those that come up later included.
@@ -108,6 +111,7 @@ impl State {
             feeds: 0,
             retrying: Retrying::new(),
             timers: BTreeSet::new(),
+            leaving: BTreeSet::new(),
             staff: Staff::default(),
             broken: None,
             halted: None,
@@ -192,6 +196,7 @@ impl State {
             Event::Tick => self.tick(view, actions),
         }
         self.settle(view, actions);
+        self.time_leavers(view);
         self.finish_if_done(view, actions);
     }
 
@@ -324,6 +329,7 @@ impl State {
             && worker.stage != Stage::Closing
         {
             worker.stage = Stage::Closing;
+            self.leaving.insert(link);
             self.staff.strike(link);
             actions.push(Action::Close(link));
         }

@@ -30,6 +30,8 @@ claims! { on_processes:
     a078_broken_pools_may_be_ended_by_force,
     b17_a_task_that_minds_the_deadline_delivers_its_result,
     b17_workers_that_have_not_said_hello_are_ended_at_the_deadline,
+    b17_a_worker_that_runs_nothing_and_does_not_end_is_ended_at_the_deadline,
+    b17_a_worker_that_hangs_in_its_exit_is_ended_though_nobody_waits_for_it,
 }
 
 claims! { alone_on_processes:
@@ -336,4 +338,36 @@ fn b17_a_program_that_ends_after_its_deadline_is_not_held_up() {
     let ended = host.start().end();
     assert!(ended.status.success() && ended.stdout.contains("begun"), "{}\n{}", ended.stdout, ended.stderr);
     assert_eq!(ended.stderr, "");
+}
+
+extern "C" fn never_end() {
+    loop {
+        std::thread::sleep(Duration::from_secs(1));
+    }
+}
+
+/// Leaves behind what will keep the worker's exit from its end.
+fn leave_a_handler(n: u32) -> u32 {
+    // SAFETY: the handler is a function of this program, and unwinds into nobody.
+    assert_eq!(unsafe { libc::atexit(never_end) }, 0);
+    n + 1
+}
+
+fn b17_a_worker_that_runs_nothing_and_does_not_end_is_ended_at_the_deadline(builder: Builder) {
+    let pool = pool(builder.stop_grace(Duration::from_millis(100)), 1);
+    assert_eq!(pool.submit(leave_a_handler, (1,)).unwrap().result().unwrap(), 2);
+    let report = pool.shutdown_with(Shutdown::new().deadline(Duration::from_millis(100)));
+    assert_eq!(report.cancelled + report.stopped, 0, "{report:?}");
+    assert_eq!(*pool.worker_pids(), [0; 0]);
+}
+
+fn b17_a_worker_that_hangs_in_its_exit_is_ended_though_nobody_waits_for_it(builder: Builder) {
+    let builder = builder.max_tasks_per_worker(1).stop_grace(Duration::from_millis(100));
+    let pool = pool(builder, 1);
+    let first = pool.submit(leave_a_handler, (1,)).unwrap();
+    assert_eq!(first.result().unwrap(), 2);
+    let hanging = pool.worker_pids();
+    assert_eq!(pool.submit(u32::pow, (2, 8)).unwrap().result().unwrap(), 256);
+    until("the worker that hangs to be gone", || when(pool.worker_pids().iter().all(|pid| !hanging.contains(pid)), ()));
+    assert_eq!(pool.submit(u32::pow, (2, 9)).unwrap().result().unwrap(), 512);
 }

@@ -6,7 +6,7 @@
 //!                                              Clocked { Due::Now } -+
 //!  Condemned --------------------------------------------------------+-> Action::Corner -> Cornered
 //!  Cornered { holds: true }  -> Action::Soften, and Timer::Kill after the grace -> Action::Kill
-//!  Cornered { holds: false } -> Action::Look, for what runs there now
+//!  Cornered { holds: false } -> Action::Look, for what runs there now; Timer::Kill, if all are being ended
 //! ```
 
 use std::time::Instant;
@@ -83,11 +83,12 @@ impl State {
     fn acquitted(&mut self, link: LinkId, actions: &mut Vec<Action>) {
         if let Some(worker) = self.workers.get_mut(&link) {
             worker.acquitted = true;
+            self.leaving.insert(link);
             actions.push(Action::Look(link));
         }
     }
 
-    fn insert_kill(&mut self, link: LinkId, view: View) {
+    pub(super) fn insert_kill(&mut self, link: LinkId, view: View) {
         if let Some(end) = view.now.checked_add(self.limits.stop_grace) {
             self.timers.insert((end, link, Timer::Kill));
         }
@@ -95,11 +96,12 @@ impl State {
 
     /// Nothing begins at this link any more, and what is to be stopped runs on, or has come to its end.
     pub(super) fn cornered(&mut self, link: LinkId, holds: bool, view: View, actions: &mut Vec<Action>) {
-        if !holds && self.halted.is_none() {
-            return self.acquitted(link, actions);
-        }
-        if !holds || !self.has_grace() {
-            return;
+        match holds {
+            false if self.halted.is_none() => return self.acquitted(link, actions),
+            // It has been told to end, and may not come to hear it.
+            false if self.has_grace() => return self.insert_kill(link, view),
+            true if self.has_grace() => {}
+            _ => return,
         }
         match view.now.checked_add(self.limits.stop_grace) {
             Some(end) if end > view.now => {

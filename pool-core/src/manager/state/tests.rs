@@ -52,6 +52,17 @@ impl Desk {
         actions
     }
 
+    /// Lets time pass until there is something to do.
+    pub(super) fn pass_to_some(&mut self) -> Vec<Action> {
+        loop {
+            self.now = self.state.deadline().expect("some time is waited for");
+            let actions = self.step(Event::Tick, 0, 0);
+            if !actions.is_empty() {
+                return actions;
+            }
+        }
+    }
+
     /// A pool with one worker that has said hello and is offered to callers.
     pub(super) fn with_idle_worker() -> Self {
         let mut desk = Self::new();
@@ -75,7 +86,7 @@ fn exited(link: LinkId) -> Event {
     Event::Ended { link, pid: 7, cause: ExitCause::Code(1), stderr: None, blamed: None }
 }
 
-fn panicked() -> Broken {
+pub(super) fn panicked() -> Broken {
     Broken::Internal { thread: "x".into(), message: "y".into() }
 }
 

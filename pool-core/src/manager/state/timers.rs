@@ -22,6 +22,8 @@ pub(super) enum Timer {
     Limit,
     /// A worker was asked to end and has had its time.
     Kill,
+    /// A worker was told to end and has had its time.
+    Leave,
     /// It may be seen again how much memory the worker has.
     Measure,
 }
@@ -48,6 +50,7 @@ impl State {
                 Timer::Hello | Timer::Retry => {}
                 Timer::Limit => self.look_is_due(link, deadline, actions),
                 Timer::Measure => self.measure_is_due(link, view, actions),
+                Timer::Leave => self.leave_is_due(link, view, actions),
                 Timer::Kill => actions.push(Action::Kill(link)),
                 Timer::Split => self.split_is_due(link, actions),
                 Timer::Patience if worker.outstanding <= 1 => worker.timed = false,

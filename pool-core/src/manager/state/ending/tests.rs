@@ -113,3 +113,38 @@ fn strict_pool_breaks_with_a_worker_that_nobody_asked_to_end() {
         assert_eq!(desk.step(ended(LINK), 0, 0), [], "it was stopped");
     }
 }
+
+#[test]
+fn idle_worker_that_does_not_come_to_hear_of_a_forced_end_is_killed_after_the_grace() {
+    let mut desk = Desk::with_idle_worker();
+    desk.step(Event::ShutDown, 0, 0);
+    assert_eq!(desk.step(Event::Halt(Means::Ladder), 0, 0), [Action::Corner(LINK)]);
+    assert_eq!(desk.step(Event::Cornered { link: LINK, holds: false }, 0, 0), [], "it may be about to end");
+    desk.now += GRACE;
+    assert_eq!(desk.step(Event::Tick, 0, 0), [Action::Kill(LINK)]);
+}
+
+#[test]
+fn worker_that_was_told_to_end_and_does_not_is_asked_and_then_killed() {
+    let mut desk = draining_with_a_free_worker();
+    let told = desk.step(Event::Progress { link: OTHER, count: 1 }, 0, 0);
+    assert_eq!(told, [Action::Close(OTHER), Action::Close(LINK)]);
+    assert_eq!(desk.step(ended(OTHER), 0, 0), []);
+    let asked = desk.pass_to_some();
+    assert_eq!(asked, [Action::Soften(LINK)]);
+    assert_eq!(desk.pass_to_some(), [Action::Kill(LINK)]);
+    assert_eq!(desk.step(ended(LINK), 0, 0), [Action::Finish]);
+}
+
+#[test]
+fn worker_that_was_told_to_end_has_all_the_time_that_its_task_takes() {
+    let mut desk = Desk::with_idle_worker();
+    desk.step(Event::Withdrawn(LINK), 1, 0);
+    desk.step(Event::Fed(LINK), 0, 1);
+    let broken = Event::Unfit(OTHER, super::super::tests::panicked());
+    assert_eq!(desk.step(broken, 0, 0), [Action::Break, Action::Close(LINK)]);
+    desk.now += 1000 * GRACE;
+    assert_eq!(desk.step(Event::Tick, 0, 1), []);
+    assert_eq!(desk.step(Event::Progress { link: LINK, count: 1 }, 0, 0), []);
+    assert_eq!(desk.pass_to_some(), [Action::Soften(LINK)]);
+}

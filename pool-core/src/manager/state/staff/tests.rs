@@ -240,7 +240,9 @@ fn idle_worker_goes_also_while_another_is_on_its_way_out() {
     assert_eq!(desk.up(1), [offer(1)]);
     assert_eq!(desk.pass_to_some(), [withdraw(0)]);
     assert_eq!(desk.step(Event::Withdrawn(LinkId(0)), 0), [close(0)]);
-    assert_eq!(desk.pass_to_some(), [withdraw(1)], "the first has not ended yet");
+    assert_eq!(desk.pass_to_some(), [Action::Soften(LinkId(0))], "the first has not ended yet");
+    assert_eq!(desk.pass_to_some(), [Action::Kill(LinkId(0))]);
+    assert_eq!(desk.pass_to_some(), [withdraw(1)]);
 }
 
 #[test]
