@@ -16,6 +16,7 @@ const FILES: &[(&str, &str)] = &[
     ("pool-core/src/worker/last_word.rs", "lends the job to the panic hook of a program that aborts on panic"),
     ("pool-core/tests/crash_table/native.rs", "crashes its process, as native code may"),
     ("pool-core/tests/pool/forks.rs", "plays a host that forks"),
+    ("pool-core/tests/pool/forced.rs", "leaves an exit handler that hangs"),
     ("pool-core/tests/pool/job_control.rs", "plays a host that handles signals"),
     ("pool-core/tests/pool/registry.rs", "a constructor that fills a registry before main"),
     ("pool-demo/src/bin/crash.rs", "crashes, as native code may"),
