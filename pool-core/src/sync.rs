@@ -74,6 +74,7 @@ const HELD: &str = "the guard is only away while its owner waits";
 /// leave half done is the matter of whoever holds a lock while calling others.
 pub(crate) mod plain {
     use std::sync::PoisonError;
+    use std::sync::atomic::{AtomicU32, Ordering};
     use std::time::Instant;
 
     use super::{Held, Wakeup};
@@ -93,31 +94,44 @@ pub(crate) mod plain {
 
     pub(crate) type MutexGuard<'a, T> = Held<std::sync::MutexGuard<'a, T>>;
 
+    /// What is announced was changed under the lock: whoever announces it finds all counted who did not see it there. A
+    /// call of std's own would be a system call, also where nobody waits.
     #[derive(Debug, Default)]
-    pub(crate) struct Condvar(std::sync::Condvar);
+    pub(crate) struct Condvar {
+        inner: std::sync::Condvar,
+        waiting: AtomicU32,
+    }
 
     impl Condvar {
         pub(crate) const fn new() -> Self {
-            Self(std::sync::Condvar::new())
+            Self { inner: std::sync::Condvar::new(), waiting: AtomicU32::new(0) }
         }
 
         pub(crate) fn wait<T>(&self, guard: &mut MutexGuard<'_, T>) {
-            guard.lend(|held| (self.0.wait(held).unwrap_or_else(PoisonError::into_inner), ()));
+            self.waiting.fetch_add(1, Ordering::Relaxed);
+            guard.lend(|held| (self.inner.wait(held).unwrap_or_else(PoisonError::into_inner), ()));
+            self.waiting.fetch_sub(1, Ordering::Relaxed);
         }
 
         pub(crate) fn wait_until<T>(&self, guard: &mut MutexGuard<'_, T>, deadline: Instant) -> Wakeup {
             let limit = deadline.saturating_duration_since(Instant::now());
-            let wait = |held| self.0.wait_timeout(held, limit).unwrap_or_else(PoisonError::into_inner);
+            let wait = |held| self.inner.wait_timeout(held, limit).unwrap_or_else(PoisonError::into_inner);
+            self.waiting.fetch_add(1, Ordering::Relaxed);
             let waited = guard.lend(wait);
+            self.waiting.fetch_sub(1, Ordering::Relaxed);
             if waited.timed_out() { Wakeup::TooLate } else { Wakeup::Look }
         }
 
         pub(crate) fn notify_one(&self) {
-            self.0.notify_one();
+            if self.waiting.load(Ordering::Relaxed) > 0 {
+                self.inner.notify_one();
+            }
         }
 
         pub(crate) fn notify_all(&self) {
-            self.0.notify_all();
+            if self.waiting.load(Ordering::Relaxed) > 0 {
+                self.inner.notify_all();
+            }
         }
     }
 }
@@ -126,6 +140,8 @@ pub(crate) mod plain {
 #[cfg(loom)]
 mod modelled {
     use std::time::Instant;
+
+    use loom::sync::atomic::{AtomicU32, Ordering};
 
     use super::{Held, Wakeup};
 
@@ -146,16 +162,22 @@ mod modelled {
 
     pub(crate) type MutexGuard<'a, T> = Held<loom::sync::MutexGuard<'a, T>>;
 
+    /// Counts who waits, as the plain one does.
     #[derive(Debug)]
-    pub(crate) struct Condvar(loom::sync::Condvar);
+    pub(crate) struct Condvar {
+        inner: loom::sync::Condvar,
+        waiting: AtomicU32,
+    }
 
     impl Condvar {
         pub(crate) fn new() -> Self {
-            Self(loom::sync::Condvar::new())
+            Self { inner: loom::sync::Condvar::new(), waiting: AtomicU32::new(0) }
         }
 
         pub(crate) fn wait<T>(&self, guard: &mut MutexGuard<'_, T>) {
-            guard.lend(|held| (self.0.wait(held).expect(SOUND), ()));
+            self.waiting.fetch_add(1, Ordering::Relaxed);
+            guard.lend(|held| (self.inner.wait(held).expect(SOUND), ()));
+            self.waiting.fetch_sub(1, Ordering::Relaxed);
         }
 
         /// A model has no clock: no deadline ever passes in it.
@@ -165,11 +187,15 @@ mod modelled {
         }
 
         pub(crate) fn notify_one(&self) {
-            self.0.notify_one();
+            if self.waiting.load(Ordering::Relaxed) > 0 {
+                self.inner.notify_one();
+            }
         }
 
         pub(crate) fn notify_all(&self) {
-            self.0.notify_all();
+            if self.waiting.load(Ordering::Relaxed) > 0 {
+                self.inner.notify_all();
+            }
         }
     }
 }

@@ -8,8 +8,9 @@
 //! the greeting establish before anything else is said. Their own first bytes therefore never change their meaning.
 //!
 //! ```text
-//! request  head: varint (task << 1 | many)      one:  the arguments, up to the end
-//!                                               many: for each item its length (varint) and its arguments
+//! request  head: varint (task << 2 | shape)     0, one:  the arguments, up to the end
+//!                                               1, many: for each item its length (varint) and its arguments
+//!                                               2, pack: for each item its length (varint) and a request of one
 //! reply    0, the result                        or    1, a Failure
 //! boot     version: 4 bytes, fingerprint: 8 bytes, a Boot
 //! process  version: 4 bytes, fingerprint: 8 bytes, length: 8 bytes, a ProcessBoot, a request
@@ -26,7 +27,7 @@ mod request;
 pub(crate) use boot::{Boot, Greeting};
 pub(crate) use process::ProcessBoot;
 pub(crate) use reply::{Failure, PanicReport, read_reply, write_failure, write_value};
-pub(crate) use request::{BatchWriter, Cursor, Request, encode_single};
+pub(crate) use request::{BatchWriter, Cursor, Request, encode_single, pack, unpack};
 
 /// The version of all messages.
 pub(crate) const VERSION: u32 = 1;

@@ -203,9 +203,9 @@ impl Desk {
 fn answer(request: &[u8], item: u32, cursor: &mut Cursor, result: &mut Vec<u8>) -> Result<(), Failure> {
     let malformed = || undecoded("a request", Reason::of_codec(format!("it has no item {item}")));
     let request = Request::parse(request).ok_or_else(malformed)?;
-    let arguments = request.item(item, cursor).ok_or_else(malformed)?;
+    let (task, arguments) = request.item(item, cursor).ok_or_else(malformed)?;
     let home = Home::here();
-    call(request.task, Call::new(arguments, result).at(home), home)
+    call(task, Call::new(arguments, result).at(home), home)
 }
 
 /// Runs a call and says in what it ended. A panic of the task is a panic; one in Serialize or Deserialize means that the

@@ -66,6 +66,20 @@ pub enum Body {
     Owned(Vec<u8>),
     /// Memory that nobody can write any more.
     Frozen(FrozenMemory),
+    /// A few bytes, without any memory beside the value itself.
+    Small(SmallBytes),
+}
+
+/// At most [`SmallBytes::MOST`] bytes.
+#[derive(Clone, Copy)]
+pub struct SmallBytes {
+    len: u8,
+    bytes: [u8; Self::MOST],
+}
+
+impl SmallBytes {
+    /// As many as do not make a [`Body`] larger.
+    pub const MOST: usize = 15;
 }
 
 /// Memory that nobody can write any more: shared within this process, or a fully sealed memfd. Cheap to clone.
@@ -90,6 +104,16 @@ impl Body {
         Self::frozen(Frozen::Heap(bytes))
     }
 
+    /// A copy of these bytes.
+    pub fn copied(from: &[u8]) -> Self {
+        if from.len() > SmallBytes::MOST {
+            return Self::Owned(from.to_vec());
+        }
+        let (len, mut bytes) = (from.len() as u8, [0; SmallBytes::MOST]);
+        bytes[..from.len()].copy_from_slice(from);
+        Self::Small(SmallBytes { len, bytes })
+    }
+
     /// A second owner of the same bytes, which become frozen if they were not.
     pub(crate) fn share(&mut self) -> Self {
         if let Self::Owned(bytes) = self {
@@ -112,6 +136,7 @@ impl Body {
     pub fn as_slice(&self) -> &[u8] {
         match self {
             Self::Owned(bytes) => bytes,
+            Self::Small(small) => &small.bytes[..usize::from(small.len)],
             Self::Frozen(memory) => match &*memory.0 {
                 Frozen::Heap(bytes) => bytes,
                 #[cfg(all(target_os = "linux", not(pool_portable)))]

@@ -373,6 +373,7 @@ impl ParentSide for HeapParent {
     fn freeze(&self, payload: Body) -> Result<Body, (Body, i32)> {
         Ok(match payload {
             Body::Owned(bytes) => Body::frozen(Frozen::Heap(bytes)),
+            small @ Body::Small(_) => Body::shared(small.as_slice().to_vec()),
             frozen @ Body::Frozen(_) => frozen,
         })
     }

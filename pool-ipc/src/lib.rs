@@ -92,7 +92,7 @@ pub use command::{CommandError, WorkerCommand};
 #[cfg(all(target_os = "linux", not(pool_portable)))]
 pub use entry::{ChildProcess, Entry, enter};
 pub use exit::{ExitCause, signal_name};
-pub use frame::{Body, Frame, Lost, MAX_ITEMS, Outcome, Owner, Undelivered};
+pub use frame::{Body, Frame, Lost, MAX_ITEMS, Outcome, Owner, SmallBytes, Undelivered};
 pub use groups::Groups;
 pub use harmless::harmless;
 pub use in_process::{Fault, FaultPlan, InProcess};

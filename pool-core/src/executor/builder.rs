@@ -12,6 +12,7 @@ use pool_ipc::{Abilities, Backend, Cgroup, HELLO_TIMEOUT, SharedMemory, StartOrd
 use crate::error::{CodecError, Coded, PoolError, Reason};
 use crate::executor::staff::StaffOptions;
 use crate::executor::{ProcessPoolExecutor, exit_guard, memory};
+use crate::manager::feeder::Packing;
 use crate::manager::{Limits, Pool, Recruiter, Strength, Threads, TimeLimits};
 use crate::task::{self, Arguments, EncodeFailure, Initializer};
 use crate::wire::{Boot, encode_single};
@@ -232,7 +233,7 @@ impl Builder {
         let depth = self.check_depth()?;
         self.check_times()?;
         let (staffing, max_tasks) = self.staff.check(max_workers)?;
-        let Abilities { frames_a_link, processes, .. } = self.backend.abilities();
+        let Abilities { frames_a_link, processes, recall } = self.backend.abilities();
         if !processes {
             memory::refuse_for_threads(&staffing, self.cgroup.as_ref())?;
         }
@@ -241,10 +242,13 @@ impl Builder {
         let command = WorkerCommand { memory_limit: staffing.memory_limit, cgroup, ..self.command };
         let initializer = self.initializer.transpose().map_err(PoolError::Initializer)?;
         let hub = self.backend.open().map_err(PoolError::Backend)?;
+        let packing = Packing::of(recall);
         let recruiter = recruiter(command, self.name, depth, initializer, self.stderr);
-        let pool = Arc::new(Pool::new(hub, recruiter, self.limits, Strength { max_workers, max_tasks }));
+        let pool = Arc::new(Pool::new(hub, recruiter, self.limits, Strength { max_workers, max_tasks, packing }));
         let stop_grace = self.stop_grace;
-        let limits = Limits { max_workers, frames_a_link, hello: self.hello, stop_grace, processes, staffing };
+        let items_ahead = packing.items_ahead(frames_a_link);
+        let limits =
+            Limits { max_workers, frames_a_link, items_ahead, hello: self.hello, stop_grace, processes, staffing };
         let threads = Threads::start(&pool, limits);
         let threads = threads.map_err(|(name, source)| PoolError::Thread { name: name.to_owned(), source })?;
         exit_guard::watch(&pool);

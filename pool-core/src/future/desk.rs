@@ -7,7 +7,9 @@ use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Weak;
 
-use pool_ipc::{LinkId, Owner};
+use pool_ipc::Owner;
+
+use crate::future::state::Recall;
 
 /// A done callback, with the future that it is about inside.
 pub(crate) type Callback = Box<dyn FnOnce() + Send>;
@@ -31,9 +33,12 @@ pub(crate) trait Desk: Send + Sync {
         false
     }
 
-    /// Hears that a cancelled future took its frame back from a link, which has room now and will not say so.
-    fn recalled(&self, link: LinkId) {
-        let _ = link;
+    /// Hears that a future is about to take its frame back from a link, and perhaps those of others.
+    fn recalling(&self) {}
+
+    /// Hears that this is over, and what was taken back if anything was.
+    fn recalled(&self, recall: Option<Recall>) {
+        let _ = recall;
     }
 
     /// Hears that a task was cancelled which may have waited for its next attempt.

@@ -5,7 +5,7 @@
 //! outcome through `state::Shared`, anybody else through a [`Completer`].
 //!
 //! Read in this order: `snapshot` (the states), `desk` (where callbacks run), `value` (the bytes), `watch` and
-//! `listeners` (who hears of the end), `retry` (what is run again), `state` (the steps), `listening` (taking listeners on and calling them), this
+//! `listeners` (who hears of the end), `retry` (what is run again), `pack` (what travels together), `state` (the steps), `listening` (taking listeners on and calling them), this
 //! file, `completer`, `wait`, `as_completed`.
 
 mod as_completed;
@@ -13,6 +13,7 @@ mod completer;
 mod desk;
 mod listeners;
 mod listening;
+mod pack;
 mod retry;
 mod snapshot;
 mod state;
@@ -44,8 +45,9 @@ pub use snapshot::{FutureState, InvalidState};
 pub use wait::{ReturnWhen, WaitError, Waited, wait};
 
 pub(crate) use desk::{Callback, Desk, panic_text, run_callback};
+pub(crate) use pack::{Pack, Sending, addressed, addressee, unpacked};
 pub(crate) use retry::{Judged, Retry};
-pub(crate) use state::{Posting, Shared};
+pub(crate) use state::{Posting, Recall, Shared};
 pub(crate) use value::Encoded;
 
 /// The result of a task that may still have to run.

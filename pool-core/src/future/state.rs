@@ -29,6 +29,7 @@ use crate::error::TaskError;
 use crate::future::desk::{Callback, Desk};
 use crate::future::is_past;
 use crate::future::listeners::Listeners;
+use crate::future::pack::{Pack, Rest, Returned};
 use crate::future::retry::Retry;
 use crate::future::snapshot::FutureState;
 use crate::future::value::Encoded;
@@ -61,6 +62,8 @@ enum Place {
     Queued,
     /// With a worker, which may or may not have begun it.
     Posted { link: Arc<dyn Link>, ticket: Ticket, item: u32 },
+    /// The same, with others, or about to be.
+    Packed { pack: Arc<Pack>, item: u32 },
     /// A completer said that it runs.
     Running,
     /// The outcome is `TaskError::Cancelled`.
@@ -159,10 +162,22 @@ impl Shared {
         Posting::Posted
     }
 
+    /// Hears that the task goes into a pack. False if it is not to run.
+    pub(super) fn load_onto(&self, pack: &Arc<Pack>, item: u32) -> bool {
+        let mut state = self.state.lock();
+        if self.outcome.get().is_some() || state.barred.is_some() {
+            return false;
+        }
+        let before = mem::replace(&mut state.place, Place::Packed { pack: Arc::clone(pack), item });
+        drop(state);
+        drop(before);
+        true
+    }
+
     /// The pool has taken the task back from where it was posted.
     pub(crate) fn unpost(&self) {
         let mut state = self.state.lock();
-        if let Place::Posted { .. } = state.place {
+        if let Place::Posted { .. } | Place::Packed { .. } = state.place {
             let before = mem::replace(&mut state.place, Place::Queued);
             drop(state);
             drop(before);
@@ -203,14 +218,18 @@ impl Shared {
 
     /// Cancels the task if it has not begun. True if it is cancelled, by this call or before.
     pub(crate) fn cancel(&self) -> bool {
-        if self.is_foreign() {
+        let desk = self.desk.upgrade();
+        if desk.as_ref().is_some_and(|desk| desk.is_foreign()) {
             return self.is_cancelled();
         }
-        let (callbacks, recalled) = self.end_unbegun(self.state.lock(), &TaskError::Cancelled);
-        if let (Some(link), Some(desk)) = (recalled, self.desk.upgrade()) {
-            desk.recalled(link);
+        if let Some(desk) = &desk {
+            desk.recalling();
         }
-        if let (Some(_), Some(desk)) = (&self.retry, self.desk.upgrade()) {
+        let (callbacks, recalled) = self.end_unbegun(self.state.lock(), &TaskError::Cancelled);
+        if let Some(desk) = &desk {
+            desk.recalled(recalled);
+        }
+        if let (Some(_), Some(desk)) = (&self.retry, desk) {
             desk.withdrawn();
         }
         self.hand_over(callbacks);
@@ -218,8 +237,8 @@ impl Shared {
     }
 
     /// Ends the task with this error if it has not begun; one that may have does not begin again. Gives the callbacks, which
-    /// are the caller's to run, and the link that has room now.
-    pub(crate) fn withdraw(&self, error: &TaskError) -> (Vec<Callback>, Option<LinkId>) {
+    /// are the caller's to run, and what was taken back besides.
+    pub(crate) fn withdraw(&self, error: &TaskError) -> (Vec<Callback>, Option<Recall>) {
         let mut state = self.state.lock();
         state.barred.get_or_insert_with(|| Box::new(error.clone()));
         self.end_unbegun(state, error)
@@ -230,9 +249,12 @@ impl Shared {
         self.state.lock().barred.is_some()
     }
 
-    fn end_unbegun(&self, mut state: MutexGuard<'_, State>, error: &TaskError) -> (Vec<Callback>, Option<LinkId>) {
+    fn end_unbegun(&self, mut state: MutexGuard<'_, State>, error: &TaskError) -> (Vec<Callback>, Option<Recall>) {
         let place = Self::place_of(error);
-        let TakenBack::Yes(recalled) = Self::take_back(&state.place) else { return (Vec::new(), None) };
+        let recalled = match Self::take_back(&state.place) {
+            TakenBack::Yes(recalled) => recalled,
+            TakenBack::No(recalled) => return (Vec::new(), recalled),
+        };
         let error = match &self.retry {
             None => error.clone(),
             // It may be between two attempts.
@@ -240,8 +262,7 @@ impl Shared {
         };
         let settled = self.settle(&mut state, place, Err(error));
         drop(state);
-        let link = recalled.map(|(link, _frame)| link);
-        (self.announce(settled), link)
+        (self.announce(settled), recalled)
     }
 
     /// Has the task stopped: cancelled, if it has not begun. False if it was done before.
@@ -267,7 +288,7 @@ impl Shared {
         let (place, runs) = match &state.place {
             Place::Queued => (Place::Running, true),
             Place::Cancelled => (Place::Notified, false),
-            Place::Posted { .. } | Place::Running => return true,
+            Place::Posted { .. } | Place::Packed { .. } | Place::Running => return true,
             Place::Notified | Place::Finished => return false,
         };
         state.place = place;
@@ -342,7 +363,8 @@ impl Shared {
             Place::Posted { link, ticket, item } if !self.is_foreign() && link.is_running(*ticket, *item) => {
                 FutureState::Running
             }
-            Place::Posted { .. } => FutureState::Pending,
+            Place::Packed { pack, item } if !self.is_foreign() && pack.is_running(*item) => FutureState::Running,
+            Place::Posted { .. } | Place::Packed { .. } => FutureState::Pending,
             Place::Running => FutureState::Running,
             Place::Cancelled => FutureState::Cancelled,
             Place::Notified => FutureState::CancelledAndNotified,
@@ -357,11 +379,14 @@ impl Shared {
         match place {
             Place::Queued => TakenBack::Yes(None),
             Place::Posted { link, ticket, .. } => match link.recall(*ticket) {
-                Some(frame) => TakenBack::Yes(Some((link.id(), frame))),
-                None => TakenBack::TooLate,
+                Some(_frame) => TakenBack::Yes(Some(Recall { link: link.id(), rest: None })),
+                None => TakenBack::No(None),
             },
-            Place::Cancelled | Place::Notified => TakenBack::Already,
-            Place::Running | Place::Finished => TakenBack::TooLate,
+            Place::Packed { pack, item } => match pack.recall(*item) {
+                Returned::Yes(rest) => TakenBack::Yes(rest.map(Recall::with)),
+                Returned::No(rest) => TakenBack::No(rest.map(Recall::with)),
+            },
+            Place::Cancelled | Place::Notified | Place::Running | Place::Finished => TakenBack::No(None),
         }
     }
 
@@ -373,12 +398,22 @@ impl Shared {
     }
 }
 
-/// Whether a task could be had back before it began.
+/// Whether a task could be had back before it began, and what a link has given back for that.
 enum TakenBack {
-    /// Yes, with the frame if a link had it.
-    Yes(Option<(LinkId, Frame)>),
-    /// It is cancelled already.
-    Already,
-    /// It has begun, or ended.
-    TooLate,
+    Yes(Option<Recall>),
+    /// It has begun, or ended, or is cancelled already.
+    No(Option<Recall>),
+}
+
+/// A link has room now, and will not say so.
+pub(crate) struct Recall {
+    pub(crate) link: LinkId,
+    /// Other tasks that were taken back along with the one that was asked for.
+    pub(crate) rest: Option<Frame>,
+}
+
+impl Recall {
+    fn with((link, frame): Rest) -> Self {
+        Self { link, rest: Some(frame) }
+    }
 }

@@ -43,8 +43,9 @@ impl Link for FakeLink {
         1
     }
 
-    fn post(&self, _: Frame) -> Result<Ticket, Refused> {
-        unreachable!("futures do not post")
+    fn post(&self, frame: Frame) -> Result<Ticket, Refused> {
+        assert!(self.frame.lock().replace(frame).is_none(), "it holds one frame at most");
+        Ok(TICKET)
     }
 
     fn recall(&self, ticket: Ticket) -> Option<Frame> {
@@ -85,6 +86,8 @@ impl Link for FakeLink {
 struct FakeDesk {
     given: Mutex<Vec<Callback>>,
     recalled: Mutex<Vec<LinkId>>,
+    /// What came back along with that.
+    rests: Mutex<Vec<Frame>>,
     /// Whose thread this desk's is.
     thread: Mutex<Option<ThreadId>>,
     is_closed: bool,
@@ -110,8 +113,11 @@ impl Desk for FakeDesk {
         *self.thread.lock() == Some(std::thread::current().id())
     }
 
-    fn recalled(&self, link: LinkId) {
-        self.recalled.lock().push(link);
+    fn recalled(&self, recall: Option<Recall>) {
+        if let Some(Recall { link, rest }) = recall {
+            self.recalled.lock().push(link);
+            self.rests.lock().extend(rest);
+        }
     }
 }
 
@@ -119,6 +125,58 @@ fn desk() -> (Arc<FakeDesk>, Weak<dyn Desk>) {
     let desk = Arc::new(FakeDesk::default());
     let weak = Arc::downgrade(&desk);
     (desk, weak)
+}
+
+/// Futures of small tasks with a desk, and their frames, whose ranks are 5, 6 and so on.
+fn small_tasks(count: u64) -> (Arc<FakeDesk>, Vec<Future<u32>>, Vec<Frame>) {
+    let (desk, weak) = desk();
+    let futures: Vec<Future<u32>> = (0..count).map(|_| Future::of(Shared::new("work", weak.clone()))).collect();
+    let frames = futures.iter().zip(5..).map(|(future, rank)| {
+        let request = crate::wire::encode_single(crate::task::TaskId::from_wire(9), &(rank,), 0).expect("numbers");
+        Frame { rank, ..Frame::new(Arc::clone(future.shared()) as _, request, 1) }
+    });
+    let frames = frames.collect();
+    (desk, futures, frames)
+}
+
+#[test]
+fn a_task_that_is_cancelled_while_its_pack_is_put_together_keeps_the_pack_from_being_posted() {
+    let (desk, futures, frames) = small_tasks(3);
+    let (pack, link) = (Pack::of(&frames).unwrap(), Arc::new(FakeLink::default()));
+    assert!(futures[1].shared().load_onto(&pack, 1));
+    assert!(futures[1].cancel() && futures[1].cancelled());
+    assert!(matches!(pack.post(&frames, &(Arc::clone(&link) as _)), Sending::Broken));
+    assert!(link.frame.lock().is_none() && desk.recalled.lock().is_empty());
+    // The others are where they were, and can be cancelled as well.
+    assert_eq!(futures[0].state(), FutureState::Pending);
+    assert!(futures[0].cancel());
+    assert_eq!(unpacked(frames.into_iter().nth(2).unwrap()).len(), 1);
+}
+
+#[test]
+fn a_task_that_is_had_back_from_a_pack_brings_its_neighbours_and_leaves_those_that_were_begun() {
+    let (desk, futures, frames) = small_tasks(4);
+    let (pack, link) = (Pack::of(&frames).unwrap(), Arc::new(FakeLink::default()));
+    assert!(matches!(pack.post(&frames, &(Arc::clone(&link) as _)), Sending::Posted));
+    let posted = link.frame.lock().take().unwrap();
+    assert_eq!((posted.window.clone(), posted.rank, posted.terms.is_none()), (0..4, 5, true));
+    // The worker has begun the first.
+    *link.frame.lock() = Some(Frame { window: 1..4, ..posted });
+    assert!(!futures[0].cancel(), "it may have begun");
+    let rest = desk.rests.lock().pop().unwrap();
+    assert_eq!((rest.window.clone(), &*desk.recalled.lock()), (1..4, &vec![LinkId(3)]));
+    futures[2].shared().unpost();
+    assert!(futures[2].cancel());
+    // Each of them is what it was before, but for the one that is done.
+    let singles = unpacked(rest);
+    let told: Vec<_> = singles.iter().map(|frame| (frame.window.clone(), frame.rank)).collect();
+    assert_eq!(told, [(0..1, 6), (0..1, 8)]);
+    for (single, original) in singles.iter().zip([&frames[1], &frames[3]]) {
+        assert_eq!(single.payload.as_slice(), original.payload.as_slice());
+        assert!(Arc::ptr_eq(&single.owner, &original.owner));
+    }
+    let owner: pool_ipc::Owner = pack;
+    assert!(Arc::ptr_eq(&addressee(owner, 0).0, &frames[0].owner), "outcomes find their future");
 }
 
 /// A future with a desk, as a pool makes it.

@@ -21,11 +21,13 @@ impl Manager {
         let mut actions = Vec::new();
         while let Some(event) = events.pop_front() {
             let link = event.link().and_then(|id| self.pool.link(id));
-            let (outstanding, room) = link.map_or((0, usize::MAX), |link| (link.outstanding(), link.room()));
+            let (outstanding, unclaimed, room) =
+                link.map_or((0, 0, usize::MAX), |link| (link.outstanding(), link.unclaimed(), link.room()));
             // What is doomed waits for no worker.
             let waiting = if self.doom.is_some() { 0 } else { self.pool.backlog.waiting() };
-            let (overdue, delayed) = (self.pool.backlog.is_overdue(), self.to_be_tried_again());
-            let view = View { now, waiting, overdue, outstanding, room, delayed };
+            let overdue = self.pool.backlog.is_overdue();
+            let delayed = self.to_be_tried_again() + self.pool.recalling();
+            let view = View { now, waiting, overdue, outstanding, unclaimed, room, delayed };
             log::trace!("{event:?}, {} waiting, {outstanding} outstanding", view.waiting);
             self.state.step(event, view, &mut actions);
             for action in actions.drain(..) {
@@ -43,7 +45,7 @@ impl Manager {
             Action::Steal { thief } => self.steal_for(thief, answers),
             Action::Recall(id) => {
                 let frames = self.pool.link(id).map(|link| link.recall_tail(Share::All)).unwrap_or_default();
-                self.take_back(frames);
+                self.pool.take_back(frames);
                 answers.push_back(Event::Recalled(id));
             }
             Action::Halve(id) => self.halve(id, answers),
@@ -96,7 +98,7 @@ impl Manager {
         let link = self.pool.link(id).filter(|_| resting.is_some());
         let halved = link.map(|link| link.recall_tail(Share::Half)).unwrap_or_default();
         let frames = halved.len();
-        self.take_back(halved);
+        self.pool.take_back(halved);
         // Who rests is fed before the one that may have nothing left.
         answers.push_back(Event::Halved { link: id, frames });
         answers.extend(resting.map(|resting| Event::Withdrawn(resting.id())));
@@ -115,7 +117,7 @@ impl Manager {
             return;
         };
         let frames = stolen.len();
-        self.take_back(stolen);
+        self.pool.take_back(stolen);
         answers.extend([Event::Stolen { thief, frames }, Event::Recalled(victim)]);
     }
 }

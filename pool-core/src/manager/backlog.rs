@@ -63,9 +63,9 @@ impl Backlog {
         self.file(frames);
     }
 
-    /// Takes a frame back that was popped and not posted.
-    pub(crate) fn unpop(&self, frame: Frame) {
-        self.file(vec![frame]);
+    /// Takes frames back that were popped and not posted.
+    pub(crate) fn unpop(&self, frames: Vec<Frame>) {
+        self.file(frames);
     }
 
     /// Sets frames aside for the feeder to pop. Returns how many, at most `wanted`. Only the manager reserves.
@@ -177,7 +177,7 @@ mod tests {
         let backlog = Backlog::default();
         backlog.give_back(vec![frame(4), frame(5), frame(9)]);
         backlog.give_back(vec![frame(1), frame(6)]);
-        backlog.unpop(frame(3));
+        backlog.unpop(vec![frame(3)]);
         assert_eq!(drain(&backlog), [1, 3, 4, 5, 6, 9]);
         assert!(!backlog.is_overdue());
     }
@@ -202,7 +202,7 @@ mod tests {
         assert_eq!((backlog.reserve(5), backlog.reserve(5), backlog.waiting()), (2, 0, 0));
         let popped = backlog.pop().expect("two were reserved");
         assert!(!backlog.is_empty());
-        backlog.unpop(popped);
+        backlog.unpop(vec![popped]);
         assert_eq!(backlog.waiting(), 1);
         assert_eq!(drain(&backlog), [0]);
     }

@@ -10,7 +10,7 @@ use std::time::Instant;
 use pool_ipc::{Link, LinkId, Refused, Ticket};
 
 use crate::error::TaskError;
-use crate::future::{Desk, Encoded, Posting, Retry};
+use crate::future::{Desk, Encoded, Posting, Recall, Retry};
 use crate::sync::plain::{Condvar, Mutex};
 
 /// Where a frame was posted, so that it can be taken back.
@@ -185,7 +185,8 @@ impl Batch {
         }
         for link in self.withdraw(&TaskError::Cancelled) {
             if let Some(desk) = &desk {
-                desk.recalled(link);
+                desk.recalling();
+                desk.recalled(Some(Recall { link, rest: None }));
             }
         }
         if let (Some(_), Some(desk)) = (&self.retry, &desk) {

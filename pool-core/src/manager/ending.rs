@@ -17,6 +17,7 @@ use crate::manager::Manager;
 use crate::manager::event::{Event, Means};
 use crate::manager::sentence::{Sentence, Why};
 use crate::manager::state::State;
+use crate::manager::stopping::running_at;
 use crate::manager::work::Work;
 
 /// How a pool is to be ended.
@@ -112,7 +113,7 @@ impl Manager {
     pub(super) fn sentence_by_force(&mut self, link: &dyn Link) -> Option<bool> {
         let why = self.ending.halted.clone()?;
         self.ending.told.insert(link.id());
-        if let Some(running) = link.running() {
+        if let Some(running) = running_at(link) {
             link.cancel(running.ticket);
             let known = self.sentences.get(&link.id()).is_some_and(|sentence| sentence.is_about(&running));
             if !known {
@@ -142,7 +143,7 @@ impl Manager {
     }
 
     /// Counts an outcome that is about to be brought.
-    pub(super) fn count(&self, work: &Work, item: u32, outcome: &Result<Encoded, TaskError>) {
+    pub(super) fn count(&self, work: &Work<'_>, item: u32, outcome: &Result<Encoded, TaskError>) {
         // What was killed on a thread may end after that.
         if self.ending.is_counted && !work.has(item) {
             self.pool.account.count(outcome.as_ref().err());

@@ -19,7 +19,7 @@ pub(crate) enum Event {
     Ready(LinkId),
     /// A worker said that it cannot work, and the pool neither.
     Unfit(LinkId, Broken),
-    /// Outcomes came in, with which `count` frames ended, or a part of a frame came back.
+    /// Outcomes of `count` items came in, or a part of a frame came back.
     Progress { link: LinkId, count: usize },
     /// The feeder has posted what it was told to, as far as that was possible.
     Fed(LinkId),
@@ -104,9 +104,11 @@ pub(crate) struct View {
     pub(crate) overdue: bool,
     /// How many frames the link that the event is about holds.
     pub(crate) outstanding: usize,
+    /// How many items of those nobody has begun.
+    pub(crate) unclaimed: usize,
     /// How many further items that link may be given.
     pub(crate) room: usize,
-    /// How many frames wait for the time of their next attempt.
+    /// How many frames wait for the time of their next attempt, or are in the hands of callers that cancel.
     pub(crate) delayed: usize,
 }
 

@@ -3,14 +3,15 @@
 //! It does what may take a while (starting a process, copying a large payload), so that outcomes never wait for it. Keeps
 //! true: every order is reported back; a frame that it cannot post is given back or failed, never dropped. Decides nothing.
 
+use std::any::Any;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use pool_ipc::{Link, LinkId, RefusedWhy, StartError};
+use pool_ipc::{Frame, Link, LinkId, Owner, RefusedWhy, StartError};
 
 use crate::error::{Broken, StartFailure, TaskError, refused};
-use crate::future::{Posting, panic_text};
+use crate::future::{Pack, Posting, Sending, panic_text};
 use crate::manager::backlog::Popped;
 use crate::manager::event::Event;
 use crate::manager::orders::Order;
@@ -43,48 +44,32 @@ fn start(pool: &Pool, id: LinkId) {
 }
 
 fn feed(pool: &Pool, link: &Arc<dyn Link>, frames: usize) {
-    let (mut limited, mut several) = (false, false);
+    let together = pool.packing().together(frames);
+    let mut feeding = Feeding { pool, link, together, pile: Vec::new(), limited: false, several: false };
     // What the link has already may be later than anything that came back.
     let mut last = if link.outstanding() == 0 { 0 } else { u64::MAX };
-    for left in (0..frames).rev() {
-        let mut frame = match pool.backlog.pop_behind(last) {
+    let mut left = frames;
+    while left > 0 {
+        let frame = match pool.backlog.pop_behind(last) {
             Popped::Frame(frame) => frame,
-            Popped::Overdue => {
-                pool.backlog.unreserve(left + 1);
+            Popped::Overdue => break,
+            Popped::Nothing => {
+                left = 0;
                 break;
             }
-            Popped::Nothing => break,
         };
+        // Of a frame of several items the others are not counted as reserved.
+        left = left.saturating_sub(1);
         last = last.max(frame.rank);
-        let room = u32::try_from(link.room()).unwrap_or(u32::MAX);
-        if 0 < room && room < frame.items() {
-            // It may not run them all. The rest is for another one.
-            pool.backlog.give_back(vec![frame.split_off(room)]);
-        }
-        limited |= has_timeout(&frame);
-        several |= frame.items() > 1;
-        let (work, window) = (Work::of(&frame.owner), frame.window.clone());
-        let posting = catch_unwind(AssertUnwindSafe(|| work.post(frame, link)));
-        match posting {
-            Ok(Posting::Posted | Posting::Cancelled) => pool.backlog.settle(),
-            Ok(Posting::Refused(refusal)) if matches!(refusal.why, RefusedWhy::Full | RefusedWhy::Closed) => {
-                // What was reserved goes back, too: it is somebody else's now.
-                pool.backlog.unpop(refusal.frame);
-                pool.backlog.unreserve(left);
-                break;
-            }
-            Ok(Posting::Refused(refusal)) => {
-                let error = refused(work.task(), &refusal.why);
-                fail(pool, &work, window, &error);
-            }
-            Err(payload) => {
-                let (thread, message) = ("QueueFeederThread".to_owned(), panic_text(&*payload).to_owned());
-                let error = TaskError::Broken(Arc::new(Broken::Internal { thread, message }));
-                log::error!("posting a frame: {error}");
-                fail(pool, &work, window, &error);
-            }
+        if feeding.take(frame).is_err() {
+            break;
         }
     }
+    // Whether the link takes more is known to nobody any more.
+    let _ = feeding.post_pile();
+    // What was reserved goes back, too: it is somebody else's now.
+    pool.backlog.unreserve(left);
+    let Feeding { limited, several, .. } = feeding;
     pool.tell(Event::Fed(link.id()));
     if several {
         pool.tell(Event::Burdened(link.id()));
@@ -94,7 +79,132 @@ fn feed(pool: &Pool, link: &Arc<dyn Link>, frames: usize) {
     }
 }
 
-fn fail(pool: &Pool, work: &Work, window: Range<u32>, error: &TaskError) {
+/// How many small tasks go into one frame.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Packing {
+    /// At most so many.
+    pub(crate) most: usize,
+    /// A feed is to be at least so many frames: fewer could not be stolen in parts.
+    pub(crate) frames_a_feed: usize,
+}
+
+impl Packing {
+    /// For links that give back what was posted, or do not: one task of a frame is had back by taking back all.
+    pub(crate) fn of(recall: bool) -> Self {
+        Self { most: if recall { 64 } else { 1 }, frames_a_feed: 8 }
+    }
+
+    fn together(self, tasks: usize) -> usize {
+        (tasks / self.frames_a_feed).clamp(1, self.most)
+    }
+
+    /// How many items may lie at a link of so many frames.
+    pub(crate) fn items_ahead(self, frames_a_link: usize) -> usize {
+        frames_a_link * self.most
+    }
+}
+
+/// One link being fed.
+struct Feeding<'a> {
+    pool: &'a Pool,
+    link: &'a Arc<dyn Link>,
+    /// How many small tasks may go into one frame.
+    together: usize,
+    /// Those that are to.
+    pile: Vec<Frame>,
+    /// Whether something was posted that has a time limit, or several items.
+    limited: bool,
+    several: bool,
+}
+
+/// The link takes no more. What it was to have is in the backlog.
+#[derive(Debug)]
+struct TakesNoMore;
+
+impl Feeding<'_> {
+    /// Posts a frame, now or with others.
+    fn take(&mut self, mut frame: Frame) -> Result<(), TakesNoMore> {
+        let room = u32::try_from(self.link.room()).unwrap_or(u32::MAX);
+        if self.together > 1 && Pack::may_have(&frame) {
+            self.pile.push(frame);
+            let is_full = self.pile.len() >= self.together.min(room.max(1) as usize);
+            return if is_full { self.post_pile() } else { Ok(()) };
+        }
+        if self.post_pile().is_err() {
+            self.pool.backlog.unpop(vec![frame]);
+            return Err(TakesNoMore);
+        }
+        if 0 < room && room < frame.items() {
+            // It may not run them all. The rest is for another one.
+            self.pool.backlog.give_back(vec![frame.split_off(room)]);
+        }
+        self.post(frame)
+    }
+
+    /// Posts in one frame what was put aside for that, or by itself what cannot be.
+    fn post_pile(&mut self) -> Result<(), TakesNoMore> {
+        let pile = std::mem::take(&mut self.pile);
+        let pack = if pile.len() > 1 { Pack::of(&pile) } else { None };
+        let Some(pack) = pack else { return self.post_each(pile) };
+        match catch_unwind(AssertUnwindSafe(|| pack.post(&pile, self.link))) {
+            Ok(Sending::Posted) => {
+                self.several = true;
+                pile.iter().for_each(|_| self.pool.backlog.settle());
+                Ok(())
+            }
+            Ok(Sending::Refused(RefusedWhy::Full | RefusedWhy::Closed)) => {
+                self.pool.backlog.unpop(pile);
+                Err(TakesNoMore)
+            }
+            // Somebody left, or it has no room for so much at once.
+            Ok(Sending::Broken | Sending::Refused(_)) => self.post_each(pile),
+            Err(payload) => {
+                pile.iter().for_each(|frame| self.fail_by_panic(&frame.owner, frame.window.clone(), &*payload));
+                Ok(())
+            }
+        }
+    }
+
+    fn post_each(&mut self, pile: Vec<Frame>) -> Result<(), TakesNoMore> {
+        let mut frames = pile.into_iter();
+        while let Some(frame) = frames.next() {
+            if self.post(frame).is_err() {
+                self.pool.backlog.unpop(frames.collect());
+                return Err(TakesNoMore);
+            }
+        }
+        Ok(())
+    }
+
+    fn post(&mut self, frame: Frame) -> Result<(), TakesNoMore> {
+        self.limited |= has_timeout(&frame);
+        self.several |= frame.items() > 1;
+        let (owner, window) = (Owner::clone(&frame.owner), frame.window.clone());
+        let work = Work::of(&owner);
+        match catch_unwind(AssertUnwindSafe(|| work.post(frame, self.link))) {
+            Ok(Posting::Posted | Posting::Cancelled) => self.pool.backlog.settle(),
+            Ok(Posting::Refused(refusal)) if matches!(refusal.why, RefusedWhy::Full | RefusedWhy::Closed) => {
+                self.pool.backlog.unpop(vec![refusal.frame]);
+                return Err(TakesNoMore);
+            }
+            Ok(Posting::Refused(refusal)) => {
+                let error = refused(work.task(), &refusal.why);
+                fail(self.pool, &work, window, &error);
+            }
+            Err(payload) => self.fail_by_panic(&owner, window, &*payload),
+        }
+        Ok(())
+    }
+
+    fn fail_by_panic(&self, owner: &Owner, window: Range<u32>, payload: &(dyn Any + Send)) {
+        let (thread, message) = ("QueueFeederThread".to_owned(), panic_text(payload).to_owned());
+        let error = TaskError::Broken(Arc::new(Broken::Internal { thread, message }));
+        log::error!("posting a frame: {error}");
+        fail(self.pool, &Work::of(owner), window, &error);
+    }
+}
+
+fn fail(pool: &Pool, work: &Work<'_>, window: Range<u32>, error: &TaskError) {
     pool.run_callbacks(work.fail(window, error));
     pool.backlog.settle();
 }

@@ -50,7 +50,7 @@ pub(crate) use self::threads::Threads;
 pub(crate) use self::time_limits::{TimeLimits, watch_deadline};
 use self::work::Work;
 use crate::error::{Broken, NoMemory, StartFailure, TaskError};
-use crate::future::{Callback, Encoded};
+use crate::future::{Callback, Encoded, addressee, unpacked};
 use crate::wire::{Greeting, read_reply};
 
 /// What one turn needs, and leaves for the next.
@@ -82,18 +82,18 @@ pub(crate) struct Manager {
     abandoned: bool,
 }
 
-/// How many frames each link has finished in this turn.
+/// How many items each link has finished in this turn.
 #[derive(Default)]
 struct Tally {
-    frames: Vec<(LinkId, usize)>,
+    items: Vec<(LinkId, usize)>,
 }
 
 impl Tally {
-    /// The link has moved on, perhaps by a frame.
-    fn count(&mut self, link: LinkId, frames: usize) {
-        match self.frames.last_mut() {
-            Some((last, count)) if *last == link => *count += frames,
-            _ => self.frames.push((link, frames)),
+    /// The link has moved on, perhaps by some items.
+    fn count(&mut self, link: LinkId, items: usize) {
+        match self.items.last_mut() {
+            Some((last, count)) if *last == link => *count += items,
+            _ => self.items.push((link, items)),
         }
     }
 }
@@ -218,18 +218,26 @@ impl Manager {
                 continue;
             }
             match event {
-                LinkEvent::Outcome { link, outcome, last, .. } => {
-                    self.tally.count(link, usize::from(last));
+                LinkEvent::Outcome { link, outcome, .. } => {
+                    self.tally.count(link, 1);
                     self.receive(link, outcome);
                 }
                 LinkEvent::Declined { link, rest, .. } => {
                     self.tally.count(link, 0);
-                    self.take_back(vec![rest]);
+                    self.pool.take_back([rest]);
                 }
                 LinkEvent::Said { link, bytes } => self.greet(link, &bytes, now),
                 LinkEvent::Ended { link, pid, cause, corrupt, postmortem, lost, stderr } => {
-                    let blamed = lost.iter().find(|lost| lost.blamed.is_some());
-                    let blamed = blamed.map(|lost| Work::of(&lost.owner).task());
+                    let blamed = blamed(&lost);
+                    let sentence = self.sentences.get(&link);
+                    if sentence
+                        .zip(blamed.as_ref())
+                        .is_some_and(|(sentence, (owner, item))| !sentence.names(owner, *item))
+                    {
+                        // The signal has hit another item than that which it was meant for.
+                        self.decide(Event::Cornered { link, holds: false }, now);
+                    }
+                    let blamed = blamed.map(|(owner, _)| Work::of(&owner).task());
                     ending::log_end(pid, cause, postmortem, blamed);
                     let lied = self.liars.remove(&link).then_some(GREETED_AGAIN);
                     let blame = self.blame(link, pid, cause, corrupt.or(lied));
@@ -244,13 +252,14 @@ impl Manager {
     }
 
     fn report_progress(&mut self, now: Instant) {
-        for (link, count) in std::mem::take(&mut self.tally.frames) {
+        for (link, count) in std::mem::take(&mut self.tally.items) {
             self.decide(Event::Progress { link, count }, now);
         }
     }
 
     fn receive(&mut self, link: LinkId, outcome: Outcome) {
         let Outcome { owner, item, result } = outcome;
+        let (owner, item) = addressee(owner, item);
         let task = Work::of(&owner).task();
         let pid = self.pool.link(link).map_or(0, |link| link.pid());
         let outcome = match result {
@@ -280,15 +289,14 @@ impl Manager {
     fn mourn(&mut self, lost: Vec<Lost>, error: impl Fn(&Owner, u32) -> TaskError) {
         let mut rests = Vec::new();
         for Lost { owner, blamed, rest } in lost {
-            self.completions.extend(blamed.map(|item| (Owner::clone(&owner), item, Err(error(&owner, item)))));
+            let blamed = blamed.map(|item| addressee(owner, item));
+            self.completions.extend(blamed.map(|(owner, item)| {
+                let error = error(&owner, item);
+                (owner, item, Err(error))
+            }));
             rests.extend(rest);
         }
-        self.take_back(rests);
-    }
-
-    fn take_back(&mut self, frames: Vec<Frame>) {
-        frames.iter().for_each(|frame| Work::of(&frame.owner).unpost(&frame.window));
-        self.pool.backlog.give_back(frames);
+        self.pool.take_back(rests);
     }
 
     /// Frames that wait go to idle workers first, and have new ones started else.
@@ -323,7 +331,7 @@ impl Manager {
             if !recalled.is_empty() {
                 events.push(Event::Recalled(link.id()));
             }
-            frames.extend(recalled);
+            frames.extend(recalled.into_iter().flat_map(unpacked));
         }
         for Frame { owner, window, .. } in frames {
             let error = error(Work::of(&owner).task());
@@ -342,7 +350,7 @@ impl Manager {
             while let Some(event) = self.news.pop_front() {
                 match event {
                     LinkEvent::Outcome { link, outcome, .. } => self.receive(link, outcome),
-                    LinkEvent::Declined { rest, .. } => self.pool.backlog.give_back(vec![rest]),
+                    LinkEvent::Declined { rest, .. } => self.pool.take_back([rest]),
                     LinkEvent::Said { .. } => {}
                     LinkEvent::Ended { link, lost, .. } => {
                         self.mourn(lost, |_, _| error.clone());
@@ -373,6 +381,11 @@ impl Mind for Manager {
     fn callbacks(&mut self) -> &mut Vec<Callback> {
         &mut self.callbacks
     }
+}
+
+/// Who is to blame for a worker's end, if anybody.
+fn blamed(lost: &[Lost]) -> Option<(Owner, u32)> {
+    lost.iter().find_map(|lost| Some(addressee(Owner::clone(&lost.owner), lost.blamed?)))
 }
 
 /// What is held against a worker that speaks after its greeting. What it says then may come from a task.

@@ -3,6 +3,8 @@
 //! Keeps true: a frame that `submit` accepted is resolved, whatever happens to the pool; only the manager decides; who is
 //! told something wakes the manager.
 
+mod desk;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -15,15 +17,15 @@ use parking_lot::Mutex;
 use pool_ipc::{Frame, Hub, Link, LinkId, Owner, RefusedWhy, StartError, StartOrder};
 
 use crate::error::{Broken, NoMemory, SubmitError, TaskError};
-use crate::future::{Callback, Desk, Posting, panic_text, run_callback};
+use crate::future::{Callback, Desk, Posting, panic_text, run_callback, unpacked};
 use crate::manager::Manager;
 use crate::manager::backlog::Backlog;
 use crate::manager::ending::{Account, Force};
 use crate::manager::event::Event;
+use crate::manager::feeder::Packing;
 use crate::manager::idle::Idle;
 use crate::manager::orders::Orders;
 use crate::manager::quota::Quota;
-use crate::manager::sentence::Why;
 use crate::manager::state::allowance;
 use crate::manager::stopping::Stop;
 use crate::manager::time_limits::TimeLimits;
@@ -33,11 +35,12 @@ use crate::sync::{Wakeup, plain};
 /// Makes the order for the next worker.
 pub(crate) type Recruiter = Box<dyn Fn() -> StartOrder + Send + Sync>;
 
-/// How many workers there may be, and how many items each of them runs.
+/// How many workers there may be, how many items each of them runs, and how these travel.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Strength {
     pub(crate) max_workers: usize,
     pub(crate) max_tasks: Option<u32>,
+    pub(crate) packing: Packing,
 }
 
 /// A pool, but for its threads.
@@ -48,6 +51,7 @@ pub(crate) struct Pool {
     recruiter: Recruiter,
     /// How many items a worker runs in its life.
     max_tasks: Option<u32>,
+    packing: Packing,
     /// How many may run at a time.
     max_workers: AtomicUsize,
     /// What a submit does not say itself.
@@ -69,6 +73,8 @@ pub(crate) struct Pool {
     has_ended: plain::Condvar,
     /// What became of tasks since the shutdown.
     pub(crate) account: Account,
+    /// How many callers are taking something back from a link, which nobody else sees meanwhile.
+    recalling: AtomicUsize,
     /// The process that made it. In a fork of that it is a shell.
     home: u64,
 }
@@ -115,13 +121,14 @@ const GONE: u8 = 4;
 
 impl Pool {
     pub(crate) fn new(hub: Arc<dyn Hub>, recruiter: Recruiter, time_limits: TimeLimits, strength: Strength) -> Self {
-        let Strength { max_workers, max_tasks } = strength;
+        let Strength { max_workers, max_tasks, packing } = strength;
         Self {
             hub,
             backlog: Backlog::default(),
             orders: Orders::default(),
             recruiter,
             max_tasks,
+            packing,
             max_workers: AtomicUsize::new(max_workers),
             time_limits,
             idle: Idle::default(),
@@ -136,6 +143,7 @@ impl Pool {
             ended: plain::Mutex::new(End::NotYet),
             has_ended: plain::Condvar::new(),
             account: Account::default(),
+            recalling: AtomicUsize::new(0),
             home: pool_ipc::fork_generation(),
         }
     }
@@ -183,7 +191,8 @@ impl Pool {
             return Ok(Some(frame));
         }
         let Some(link) = self.idle.take() else { return Ok(Some(frame)) };
-        let (work, limited, several) = (Work::of(&frame.owner), has_timeout(&frame), frame.items() > 1);
+        let owner = Owner::clone(&frame.owner);
+        let (work, limited, several) = (Work::of(&owner), has_timeout(&frame), frame.items() > 1);
         let posting = catch_unwind(AssertUnwindSafe(|| work.post(frame, &link)));
         self.idle.taken(link.id());
         let posting = posting.map_err(|payload| {
@@ -216,6 +225,23 @@ impl Pool {
                 }
             }
         }
+    }
+
+    /// Takes frames back that were posted.
+    pub(crate) fn take_back(&self, frames: impl IntoIterator<Item = Frame>) {
+        let frames: Vec<Frame> = frames.into_iter().flat_map(unpacked).collect();
+        frames.iter().for_each(|frame| Work::of(&frame.owner).unpost(&frame.window));
+        self.backlog.give_back(frames);
+    }
+
+    /// How many callers may hold frames that they took back and that are on their way to the backlog.
+    pub(crate) fn recalling(&self) -> usize {
+        self.recalling.load(Ordering::SeqCst)
+    }
+
+    /// How many small tasks may share a frame.
+    pub(crate) fn packing(&self) -> Packing {
+        self.packing
     }
 
     /// How many workers may run tasks at a time.
@@ -416,44 +442,6 @@ impl Pool {
 /// Whether the manager has to look when the frame's items begin.
 pub(crate) fn has_timeout(frame: &Frame) -> bool {
     frame.terms.as_ref().is_some_and(|terms| terms.timeout.is_some())
-}
-
-impl Desk for Pool {
-    fn run_soon(&self, callbacks: Vec<Callback>) -> Result<(), Vec<Callback>> {
-        if callbacks.is_empty() {
-            return Ok(());
-        }
-        let mut inbox = self.inbox.lock();
-        if self.gate.load(Ordering::SeqCst) == GONE || self.is_foreign() {
-            return Err(callbacks);
-        }
-        inbox.callbacks.extend(callbacks);
-        drop(inbox);
-        self.wake();
-        Ok(())
-    }
-
-    fn is_current_thread(&self) -> bool {
-        let current = std::thread::current().id();
-        [&self.manager, &self.feeder].into_iter().any(|thread| thread.get() == Some(&current))
-    }
-
-    fn is_foreign(&self) -> bool {
-        self.home != pool_ipc::fork_generation()
-    }
-
-    fn recalled(&self, link: LinkId) {
-        self.tell(Event::Recalled(link));
-    }
-
-    fn withdrawn(&self) {
-        self.inbox.lock().withdrawn = true;
-        self.wake();
-    }
-
-    fn kill(&self, owner: Owner) {
-        self.stop(Stop { owner: Arc::downgrade(&owner), why: Why::Killed, at: None });
-    }
 }
 
 impl fmt::Debug for Pool {

@@ -62,7 +62,7 @@ impl Sentence {
 
     /// Whether what runs now is still what is to be stopped.
     pub(crate) fn is_about(&self, running: &Running) -> bool {
-        running.ticket == self.ticket && running.item == self.item
+        running.ticket == self.ticket && self.names(&running.owner, running.item)
     }
 
     /// Whether this is the item that a dead worker is blamed for.

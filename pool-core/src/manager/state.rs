@@ -64,6 +64,8 @@ pub(crate) struct Limits {
     pub(crate) max_workers: usize,
     /// How many frames a link of this backend takes.
     pub(crate) frames_a_link: usize,
+    /// How many items may lie at a link at most, where these are short.
+    pub(crate) items_ahead: usize,
     /// How long a worker may take to say hello.
     pub(crate) hello: Duration,
     pub(crate) staffing: Staffing,
@@ -271,15 +273,18 @@ impl State {
             return;
         }
         let Some(worker) = self.workers.get(&link) else { return };
-        let depth = worker.depth(self.limits.frames_a_link);
+        let depth = worker.depth(self.limits.items_ahead);
         let is_free = worker.outstanding == 0;
+        // One is being run, and is not unclaimed any more.
+        let load = if is_free { 0 } else { view.unclaimed + 1 };
+        let has_slots = worker.outstanding <= self.limits.frames_a_link / 2;
         if self.phase == Phase::Broken {
             if is_free {
                 self.close(link, actions);
             }
-        } else if view.waiting > 0 && worker.outstanding <= depth / 2 && (is_free || !view.overdue) {
+        } else if view.waiting > 0 && load <= depth / 2 && has_slots && (is_free || !view.overdue) {
             let fair = view.waiting.div_ceil(workers).max(1);
-            self.feed(link, fair.min(depth - worker.outstanding).min(view.room), view, actions);
+            self.feed(link, fair.min(depth - load).min(view.room), view, actions);
         } else if is_free && worker.stage == Stage::Ready && self.loaded > 0 {
             actions.push(Action::Steal { thief: link });
         } else if is_free && worker.stage == Stage::Ready {

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use pool_ipc::{Link, LinkId, Running, Share};
 
 use crate::error::StoppedWorker;
+use crate::future::{Recall, addressed};
 use crate::manager::Manager;
 use crate::manager::acting::{SIGTERM, kill};
 use crate::manager::event::{Due, Event};
@@ -86,12 +87,13 @@ impl Manager {
         let work = Work::of(&owner);
         let (callbacks, recalled) = work.withdraw(&stop.why.error(work.task(), None));
         self.callbacks.extend(callbacks);
-        for link in recalled {
+        for Recall { link, rest } in recalled {
+            self.pool.take_back(rest);
             self.decide(Event::Recalled(link), now);
         }
         let mut found = work.is_done();
         for link in self.pool.links() {
-            let Some(running) = link.running().filter(|running| is_same(&running.owner, &owner)) else { continue };
+            let Some(running) = running_at(&*link).filter(|running| is_same(&running.owner, &owner)) else { continue };
             found = true;
             self.sentences.entry(link.id()).or_insert_with(|| Sentence::on(running, stop.why.clone()));
             self.decide(Event::Condemned(link.id()), now);
@@ -111,7 +113,7 @@ impl Manager {
         // In this order: what is begun between the two looks was seen not to be begun, and is looked at again. The other way
         // round it would be seen neither to run nor to wait, and have no limit.
         let shortest = link.shortest_timeout();
-        let mut running = link.running();
+        let mut running = running_at(&*link);
         if let Some(running) = &mut running {
             running.since = running.since.map(pool_ipc::in_running_time);
         }
@@ -128,13 +130,12 @@ impl Manager {
         let Some(link) = self.pool.link(id) else { return };
         self.pool.idle.forget(id);
         link.close();
-        let frames = link.recall_tail(Share::All);
-        self.take_back(frames);
+        self.pool.take_back(link.recall_tail(Share::All));
         if let Some(holds) = self.sentence_by_force(&*link) {
             return answers.push_back(Event::Cornered { link: id, holds });
         }
         let holds = self.sentences.get(&id).is_some_and(|sentence| {
-            let holds = link.running().is_some_and(|running| sentence.is_about(&running));
+            let holds = running_at(&*link).is_some_and(|running| sentence.is_about(&running));
             if holds {
                 link.cancel(sentence.ticket());
             }
@@ -173,7 +174,7 @@ impl Manager {
         if kill(&*link) || self.state.has_processes() {
             return;
         }
-        let running = link.running();
+        let running = running_at(&*link);
         if let Some(sentence) =
             self.sentences.get(&id).filter(|sentence| running.is_some_and(|it| sentence.is_about(&it)))
         {
@@ -188,8 +189,13 @@ impl Manager {
     /// Whether what was to be stopped at this link is over, and the worker has gone on to an item that could not be had back.
     fn is_served(&self, link: &dyn Link) -> bool {
         let sentence = self.sentences.get(&link.id()).filter(|_| !self.state.is_halted());
-        sentence.is_some_and(|sentence| link.running().is_some_and(|running| !sentence.is_about(&running)))
+        sentence.is_some_and(|sentence| running_at(link).is_some_and(|running| !sentence.is_about(&running)))
     }
+}
+
+/// What a link runs, and for whom.
+pub(super) fn running_at(link: &dyn Link) -> Option<Running> {
+    link.running().map(addressed)
 }
 
 /// When something is to be done about what a link runs. What is not begun cannot be over before its limit has passed once

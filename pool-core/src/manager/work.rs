@@ -6,24 +6,24 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use pool_ipc::{Frame, Link, LinkId, Owner, Refused};
+use pool_ipc::{Frame, Link, Owner, Refused};
 
 use crate::error::TaskError;
-use crate::future::{Callback, Encoded, Judged, Posting, Retry, Shared};
+use crate::future::{Callback, Encoded, Judged, Posting, Recall, Retry, Shared};
 use crate::manager::batch::Batch;
 
 /// Whose frame it is.
-pub(crate) enum Work {
-    Single(Arc<Shared>),
-    Batch(Arc<Batch>),
+pub(crate) enum Work<'a> {
+    Single(&'a Shared),
+    Batch(&'a Batch),
 }
 
-impl Work {
-    /// The owner of a frame of this crate.
-    pub(crate) fn of(owner: &Owner) -> Self {
-        match Arc::clone(owner).downcast() {
-            Ok(shared) => Self::Single(shared),
-            Err(other) => Self::Batch(other.downcast().expect("all frames are made for a future or a batch")),
+impl<'a> Work<'a> {
+    /// The owner of a frame of this crate, which is no pack.
+    pub(crate) fn of(owner: &'a Owner) -> Self {
+        match owner.downcast_ref() {
+            Some(shared) => Self::Single(shared),
+            None => Self::Batch(owner.downcast_ref().expect("all frames are made for a future or a batch")),
         }
     }
 
@@ -53,16 +53,19 @@ impl Work {
         }
     }
 
-    /// Ends what nobody has begun with this error. Gives the callbacks, which are the caller's to run, and the links that
-    /// have room now.
+    /// Ends what nobody has begun with this error. Gives the callbacks, which are the caller's to run, and what was taken
+    /// back for that.
     #[must_use]
-    pub(crate) fn withdraw(&self, error: &TaskError) -> (Vec<Callback>, Vec<LinkId>) {
+    pub(crate) fn withdraw(&self, error: &TaskError) -> (Vec<Callback>, Vec<Recall>) {
         match self {
             Self::Single(shared) => {
-                let (callbacks, link) = shared.withdraw(error);
-                (callbacks, link.into_iter().collect())
+                let (callbacks, recalled) = shared.withdraw(error);
+                (callbacks, recalled.into_iter().collect())
             }
-            Self::Batch(batch) => (Vec::new(), batch.withdraw(error)),
+            Self::Batch(batch) => {
+                let recalled = batch.withdraw(error).into_iter().map(|link| Recall { link, rest: None });
+                (Vec::new(), recalled.collect())
+            }
         }
     }
 

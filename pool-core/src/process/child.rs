@@ -51,7 +51,10 @@ fn become_process(boot: ProcessBoot, parent_pid: u32) {
 /// Calls the function and gives the exit code.
 fn call(request: &[u8]) -> i32 {
     let request = Request::parse(request);
-    let found = request.and_then(|request| Some((request.item(0, &mut Cursor::default())?, task::find(request.task)?)));
+    let found = request.and_then(|request| {
+        let (id, arguments) = request.item(0, &mut Cursor::default())?;
+        Some((arguments, task::find(id)?))
+    });
     let Some((arguments, entry)) = found else {
         return failed("it has no such function");
     };

@@ -30,7 +30,11 @@ pub(super) fn act(world: &Arc<World>) {
     match choice {
         _ if shuts => ends::shut_down(world),
         _ if resizes => resize(world),
-        0..=7 => submit(world, false),
+        0..=7 => {
+            let burst = world.state().random.one_in(world.plan.bursts);
+            let tasks = if burst { 2 + world.state().random.below(40) } else { 1 };
+            (0..tasks).for_each(|_| submit(world, false));
+        }
         8..=10 => submit_batch(world),
         11..=13 => cancel_or_kill(world),
         14..=17 => add_callback(world),

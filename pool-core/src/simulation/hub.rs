@@ -103,9 +103,12 @@ impl SimulatedLink {
         self.world.upgrade().is_none_or(|world| world.plan.recall)
     }
 
-    /// Puts back what was taken, where links are to be defective so.
-    fn leave_recalled(&self, frame: &Frame) {
+    /// Puts back what was taken, or loses some of it, where links are to be defective so.
+    fn spoil_recalled(&self, frame: &mut Frame) {
         let sabotage = self.world.upgrade().and_then(|world| world.plan.sabotage);
+        if sabotage == Some(Sabotage::RecallForgetsTheLast) && frame.items() > 1 {
+            frame.window.end -= 1;
+        }
         if sabotage == Some(Sabotage::RecallLeavesTheItem) {
             let (owner, payload, window) = (Arc::clone(&frame.owner), frame.payload.clone(), frame.window.clone());
             let _ = self.near.post(Frame { owner, payload, window, terms: frame.terms.clone(), rank: frame.rank });
@@ -171,9 +174,9 @@ impl Link for SimulatedLink {
             return None;
         }
         self.interrupt(Others::Workers);
-        let frame = self.near.recall(ticket)?;
+        let mut frame = self.near.recall(ticket)?;
         log::trace!("{ticket:?} of {:?} is recalled: items {:?}", self.id, frame.window);
-        self.leave_recalled(&frame);
+        self.spoil_recalled(&mut frame);
         self.interrupt(Others::Workers);
         Some(frame)
     }
@@ -183,9 +186,9 @@ impl Link for SimulatedLink {
             return Vec::new();
         }
         self.interrupt(Others::Anyone);
-        let frames = self.near.recall_tail(share);
+        let mut frames = self.near.recall_tail(share);
         log::trace!("{share:?} of {:?} is recalled: {frames:?}", self.id);
-        frames.iter().for_each(|frame| self.leave_recalled(frame));
+        frames.iter_mut().for_each(|frame| self.spoil_recalled(frame));
         self.interrupt(Others::Anyone);
         frames
     }

@@ -84,7 +84,9 @@ fn live(world: &Arc<World>) -> Vec<String> {
     let pool = Arc::new(Pool::new(hub, Box::new(order), TimeLimits::default(), strength));
     let hello = Duration::from_secs(30);
     let (max_workers, frames_a_link) = (world.plan.max_workers, world.plan.frames_a_link);
-    let limits = Limits { max_workers, frames_a_link, hello, stop_grace: world.plan.grace, processes: true, staffing };
+    let items_ahead = world.plan.packing.items_ahead(frames_a_link);
+    let stop_grace = world.plan.grace;
+    let limits = Limits { max_workers, frames_a_link, items_ahead, hello, stop_grace, processes: true, staffing };
     world.settle_in(&pool, Box::new(Manager::simulated(Arc::clone(&pool), limits)));
     if staffing.min_workers > 0 {
         pool.resize(max_workers);

@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use crate::manager::feeder::Packing;
 use crate::manager::{OnWorkerLoss, RestartLimit, Staffing};
 use crate::simulation::random::Random;
 use crate::simulation::sabotage::Sabotage;
@@ -26,9 +27,12 @@ pub(super) struct Plan {
     pub(super) max_tasks: Option<u32>,
     /// Whether links give back what was posted. Those that do not take one frame at a time.
     pub(super) recall: bool,
+    pub(super) packing: Packing,
     /// What callers do before the pool is left to itself.
     pub(super) deeds: u64,
     pub(super) batch_items: u64,
+    /// How often a caller submits many tasks at once.
+    pub(super) bursts: Rate,
     /// How often the others come in between the steps of one.
     pub(super) interrupts: Rate,
     pub(super) weights: Weights,
@@ -98,6 +102,12 @@ impl Trouble {
     }
 }
 
+/// Few tasks wait at a time here, so that even two of them are to share a frame.
+fn packing(random: &mut Random, recall: bool) -> Packing {
+    let (most, frames_a_feed) = random.pick(&[(1, 8), (2, 1), (8, 1), (8, 2), (64, 1)]);
+    if recall { Packing { most, frames_a_feed } } else { Packing::of(false) }
+}
+
 impl Plan {
     /// Whether the loss of a worker breaks the pool.
     pub(super) fn is_strict(&self) -> bool {
@@ -114,8 +124,10 @@ impl Plan {
             staffing: staffing(random, max_workers),
             max_tasks: random.pick(&[None, None, Some(1), Some(2), Some(20)]),
             recall,
+            packing: packing(random, recall),
             deeds: 3 + random.below(30),
             batch_items: random.pick(&[3, 8, 8, 40]),
+            bursts: random.pick(&[0, 0, 10, 3]),
             interrupts: random.pick(&[0, 20, 6]),
             weights: Weights {
                 manager: weight(random),

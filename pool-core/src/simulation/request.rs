@@ -2,7 +2,7 @@
 
 use crate::simulation::policy::Fate;
 use crate::simulation::random::Random;
-use crate::wire::{Failure, PanicReport, write_failure, write_value};
+use crate::wire::{Cursor, Failure, PanicReport, unpack, write_failure, write_value};
 
 /// A value that retry policies may mind. No item returns it else.
 pub(super) const UNWANTED: u64 = 0;
@@ -10,15 +10,27 @@ pub(super) const UNWANTED: u64 = 0;
 /// What simulated tasks say that panic.
 pub(super) const PANIC: &str = "simulated";
 
-/// The payload of a task: its number, and `padding` bytes that follow from it.
+/// The payload of a task: what tells it from a pack, its number, and `padding` bytes that follow from it.
 pub(super) fn payload(id: u64, padding: usize) -> Vec<u8> {
-    let mut bytes = id.to_le_bytes().to_vec();
+    let mut bytes = vec![SINGLE];
+    bytes.extend(id.to_le_bytes());
     bytes.extend(pad(id).take(padding));
     bytes
 }
 
-/// The task of a payload, if its bytes are as they were.
-pub(super) fn read(bytes: &[u8]) -> Option<u64> {
+/// The head of a request that is no pack.
+const SINGLE: u8 = 0;
+
+/// The task that an item of a frame is of, and the item's number there, if the bytes are as they were.
+pub(super) fn read(bytes: &[u8], item: u32) -> Option<(u64, u32)> {
+    match unpack(bytes, item, &mut Cursor::default()) {
+        Some(request) => Some((read_single(request)?, 0)),
+        None => Some((read_single(bytes)?, item)),
+    }
+}
+
+fn read_single(bytes: &[u8]) -> Option<u64> {
+    let bytes = bytes.strip_prefix(&[SINGLE])?;
     let (id, padding) = bytes.split_first_chunk::<8>()?;
     let id = u64::from_le_bytes(*id);
     padding.iter().copied().eq(pad(id).take(padding.len())).then_some(id)

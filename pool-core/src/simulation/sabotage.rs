@@ -16,6 +16,8 @@ const RATE: u64 = 4;
 pub enum Sabotage {
     /// What is recalled is run by its worker all the same.
     RecallLeavesTheItem,
+    /// What is recalled of a frame of several items comes back without the last of them.
+    RecallForgetsTheLast,
     /// An outcome is not reported.
     OutcomeIsDropped,
     /// The item that a dead worker ran is given back as if nobody had begun it.
@@ -68,8 +70,9 @@ pub enum Sabotage {
 
 impl Sabotage {
     /// All of them.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 26] = [
         Self::RecallLeavesTheItem,
+        Self::RecallForgetsTheLast,
         Self::OutcomeIsDropped,
         Self::BlameIsForgotten,
         Self::RestIsLost,
@@ -99,7 +102,7 @@ impl Sabotage {
 
 /// What the pool is told of its workers, as it was planned or not.
 pub(super) fn told(plan: &Plan) -> (Strength, Staffing) {
-    let mut strength = Strength { max_workers: plan.max_workers, max_tasks: plan.max_tasks };
+    let mut strength = Strength { max_workers: plan.max_workers, max_tasks: plan.max_tasks, packing: plan.packing };
     let mut staffing = plan.staffing;
     match plan.sabotage {
         Some(Sabotage::OneTaskTooMany) => strength.max_tasks = strength.max_tasks.map(|tasks| tasks + 1),

@@ -236,7 +236,7 @@ impl Worker {
             self.left_at = state.now;
             return self.ring(state, trouble);
         };
-        let Some(task) = request::read(self.far.request()) else {
+        let Some((task, item)) = request::read(self.far.request(), item) else {
             let bytes = self.far.request().to_vec();
             return state.book.violation(format!("{:?} got a request that nobody made: {bytes:?}", self.id));
         };

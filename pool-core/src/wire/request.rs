@@ -1,4 +1,4 @@
-//! Requests: a task's number, and the arguments of one call of it or of many.
+//! Requests: a task's number, and the arguments of one call of it or of many; or several requests of one call each.
 //!
 //! Keeps true: each item of a batch can be decoded whatever became of the others; an item that cannot be encoded leaves
 //! the batch as if it had never been tried, also when it panicked. Never: aborts because memory is short.
@@ -80,12 +80,30 @@ impl BatchWriter {
     }
 }
 
+/// Puts requests of one call each into one. Its items are those calls, in this order.
+pub(crate) fn pack<'a>(requests: impl Iterator<Item = &'a [u8]> + Clone) -> Vec<u8> {
+    let lengths = requests.clone().map(<[u8]>::len);
+    let size = lengths.map(|length| length + varint_width(length as u64)).sum::<usize>();
+    let mut bytes = Vec::with_capacity(1 + size);
+    bytes.push(Shape::Pack as u8);
+    for request in requests {
+        push_varint(&mut bytes, request.len() as u64);
+        bytes.extend_from_slice(request);
+    }
+    bytes
+}
+
+/// The request of one of the calls in a pack, or `None` where this is none, or has no such call.
+pub(crate) fn unpack<'a>(bytes: &'a [u8], item: u32, cursor: &mut Cursor) -> Option<&'a [u8]> {
+    let (head, items) = take_varint(bytes)?;
+    if Shape::of(head) == Shape::Pack { cursor.find(items, item) } else { None }
+}
+
 /// A request as its worker reads it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Request<'a> {
-    /// What is to be called. Any number at all, until the table knows it.
-    pub(crate) task: TaskId,
-    shape: Shape,
+    /// A task's number, and a shape.
+    head: u64,
     items: &'a [u8],
 }
 
@@ -93,15 +111,21 @@ impl<'a> Request<'a> {
     /// Reads the head, or gives `None` where there is none.
     pub(crate) fn parse(bytes: &'a [u8]) -> Option<Self> {
         let (head, items) = take_varint(bytes)?;
-        let shape = if head & 1 == 0 { Shape::One } else { Shape::Many };
-        Some(Self { task: TaskId::from_wire(u32::try_from(head >> 1).ok()?), shape, items })
+        Some(Self { head, items })
     }
 
-    /// The arguments of an item, or `None` where there is no such item.
-    pub(crate) fn item(&self, number: u32, cursor: &mut Cursor) -> Option<&'a [u8]> {
-        match self.shape {
-            Shape::One => (number == 0).then_some(self.items),
-            Shape::Many => cursor.find(self.items, number),
+    /// The call of an item, or `None` where there is no such item: what is to be called, which is any number at all until the
+    /// table knows it, and the arguments.
+    pub(crate) fn item(&self, number: u32, cursor: &mut Cursor) -> Option<(TaskId, &'a [u8])> {
+        let (task, items) = (TaskId::from_wire(u32::try_from(self.head >> SHAPE_BITS).ok()?), self.items);
+        match Shape::of(self.head) {
+            Shape::One => (number == 0).then_some((task, items)),
+            Shape::Many => Some((task, cursor.find(items, number)?)),
+            Shape::Pack => {
+                let one = Self::parse(cursor.find(items, number)?)?;
+                // Packs hold no packs.
+                if Shape::of(one.head) == Shape::One { one.item(0, cursor) } else { None }
+            }
         }
     }
 }
@@ -136,15 +160,32 @@ impl Cursor {
 /// How many calls a request holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Shape {
-    One,
-    Many,
+    /// One.
+    One = 0,
+    /// Many of one task.
+    Many = 1,
+    /// Requests of one call each.
+    Pack = 2,
 }
+
+impl Shape {
+    fn of(head: u64) -> Self {
+        match head & ((1 << SHAPE_BITS) - 1) {
+            0 => Self::One,
+            1 => Self::Many,
+            _ => Self::Pack,
+        }
+    }
+}
+
+/// How many bits of a head tell the shape.
+const SHAPE_BITS: u32 = 2;
 
 /// The most bytes that a head takes.
 const HEAD: usize = 5;
 
 fn head(task: TaskId, shape: Shape) -> u64 {
-    u64::from(task.to_wire()) << 1 | u64::from(shape == Shape::Many)
+    u64::from(task.to_wire()) << SHAPE_BITS | shape as u64
 }
 
 fn make_room(bytes: &mut Vec<u8>, more: usize) -> Result<(), EncodeFailure> {
@@ -233,9 +274,9 @@ mod tests {
     fn a_single_request_is_its_arguments() {
         let bytes = encode_single(id(300), &(1_u8, "text"), 64).unwrap();
         let request = Request::parse(&bytes).unwrap();
-        assert_eq!(request.task, id(300));
         let mut cursor = Cursor::default();
-        let arguments = request.item(0, &mut cursor).unwrap();
+        let (task, arguments) = request.item(0, &mut cursor).unwrap();
+        assert_eq!(task, id(300));
         assert_eq!(decode::<(u8, String)>(arguments), Ok((1, "text".to_owned())));
         assert!(request.item(1, &mut cursor).is_none());
     }
@@ -250,6 +291,24 @@ mod tests {
         std::panic::catch_unwind(push_panicking).unwrap_err();
         assert_eq!(writer.items(), 2);
         assert_eq!(writer.finish(), batch(&["first", "second"]));
+    }
+
+    #[test]
+    fn a_pack_has_the_calls_that_were_put_into_it_and_no_packs() {
+        let requests: Vec<Vec<u8>> =
+            (0..70).map(|n| encode_single(id(n), &vec![7_u8; n as usize * 3], 0).unwrap()).collect();
+        let bytes = pack(requests.iter().map(Vec::as_slice));
+        let (request, mut cursor) = (Request::parse(&bytes).unwrap(), Cursor::default());
+        for item in (0..70).chain([3, 69, 0]) {
+            let (task, arguments) = request.item(item, &mut cursor).unwrap();
+            assert_eq!((task, decode::<Vec<u8>>(arguments)), (id(item), Ok(vec![7; item as usize * 3])));
+            assert_eq!(unpack(&bytes, item, &mut Cursor::default()), Some(requests[item as usize].as_slice()));
+        }
+        assert!(request.item(70, &mut cursor).is_none());
+        for other in [pack([bytes.as_slice()].into_iter()), pack([batch(&["one"]).as_slice()].into_iter())] {
+            assert!(Request::parse(&other).unwrap().item(0, &mut Cursor::default()).is_none());
+        }
+        assert!(unpack(&requests[0], 0, &mut cursor).is_none() && unpack(&batch(&["one"]), 0, &mut cursor).is_none());
     }
 
     #[test]
@@ -268,11 +327,11 @@ mod tests {
             let items: Vec<Vec<u8>> = lengths.iter().enumerate().map(|(n, &length)| vec![n as u8; length]).collect();
             let bytes = batch(&items);
             let request = Request::parse(&bytes).unwrap();
-            prop_assert_eq!(request.task, id(7));
             let mut cursor = Cursor::default();
             for index in order {
                 let number = index.index(items.len());
-                let arguments = request.item(number as u32, &mut cursor).unwrap();
+                let (task, arguments) = request.item(number as u32, &mut cursor).unwrap();
+                prop_assert_eq!(task, id(7));
                 let item = decode::<Vec<u8>>(arguments).unwrap();
                 prop_assert_eq!(&item, &items[number]);
             }
@@ -284,6 +343,7 @@ mod tests {
             let mut cursor = Cursor::default();
             if let Some(request) = Request::parse(&bytes) {
                 for number in items {
+                    unpack(&bytes, number % 70, &mut cursor);
                     request.item(number % 70, &mut cursor);
                     request.item(number, &mut cursor);
                 }

@@ -47,4 +47,5 @@ mod stderr;
 mod strict;
 mod terminal;
 mod thread_workers;
+mod together;
 mod workers;

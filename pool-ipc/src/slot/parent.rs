@@ -415,7 +415,7 @@ impl<S: ParentSide> ParentEnd<S> {
 
     fn fetch(&self, record: Record<'_>, slot: usize) -> Result<Result<Body, Undelivered>, Corrupt> {
         Ok(match record {
-            Record::Inline(bytes) => Ok(Body::Owned(bytes.to_vec())),
+            Record::Inline(bytes) => Ok(Body::copied(bytes)),
             Record::Large { id, len } => self.side.take_large(id, len)?,
             Record::Failed { size, errno } => Err(Undelivered { size, errno }),
             Record::Arena { offset, len } => {

@@ -35,7 +35,7 @@ impl State {
             if view.waiting == 0 {
                 break;
             }
-            self.employ(link, View { outstanding: 0, room: usize::MAX, ..view }, actions);
+            self.employ(link, View { outstanding: 0, unclaimed: 0, room: usize::MAX, ..view }, actions);
             let coming = self.workers.get(&link).map_or(0, |worker| worker.coming);
             view.waiting = view.waiting.saturating_sub(coming);
         }

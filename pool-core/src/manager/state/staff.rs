@@ -149,7 +149,7 @@ impl State {
         match up.or_else(|| self.staff.reserve.first().copied()) {
             Some(link) => {
                 self.staff.strike(link);
-                let fresh = View { outstanding: 0, room: usize::MAX, ..view };
+                let fresh = View { outstanding: 0, unclaimed: 0, room: usize::MAX, ..view };
                 self.employ(link, fresh, actions);
             }
             None if self.may_start(view) => {

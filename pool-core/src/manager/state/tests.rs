@@ -15,6 +15,7 @@ pub(super) const GRACE: Duration = Duration::from_secs(1);
 const LIMITS: Limits = Limits {
     max_workers: 2,
     frames_a_link: 64,
+    items_ahead: 64,
     hello: Duration::from_secs(30),
     stop_grace: GRACE,
     processes: true,
@@ -46,7 +47,15 @@ impl Desk {
         let mut actions = Vec::new();
         self.state.step(
             event,
-            View { now: self.now, waiting, overdue: self.overdue, outstanding, room, delayed: 0 },
+            View {
+                now: self.now,
+                waiting,
+                overdue: self.overdue,
+                outstanding,
+                unclaimed: outstanding.saturating_sub(1),
+                room,
+                delayed: 0,
+            },
             &mut actions,
         );
         actions

@@ -40,7 +40,7 @@ pub(super) struct Worker {
     pub(super) offered: bool,
     /// Since when it has worked on the frame that it works on, where that is known: not when a caller posted to it.
     pub(super) since: Option<Instant>,
-    /// The time that a frame takes, averaged.
+    /// The time that an item takes, averaged.
     pub(super) pace: Option<Duration>,
     /// Whether the timer is set that watches over frames posted ahead.
     pub(super) timed: bool,
@@ -123,14 +123,14 @@ impl Worker {
         }
     }
 
-    /// How many frames it should hold.
+    /// How many items it should hold.
     pub(super) fn depth(&self, most: usize) -> usize {
         let Some(pace) = self.pace.filter(|_| self.stage == Stage::Ready) else { return 1 };
         let fitting = AHEAD.as_nanos() / pace.as_nanos().max(1);
         usize::try_from(fitting).unwrap_or(most).clamp(1, most)
     }
 
-    /// Learns from `count` frames that are done, if it is known when they began.
+    /// Learns from `count` items that are done, if it is known when they began.
     pub(super) fn note_pace(&mut self, count: usize, now: Instant) {
         if count == 0 {
             return;

@@ -18,7 +18,15 @@ impl Desk {
     fn new(workers: usize) -> Self {
         let staffing = Staffing { min_workers: workers, restarts: LIMIT, ..Staffing::NONE };
         let (hello, stop_grace) = (Duration::from_secs(30), Duration::from_secs(1));
-        let limits = Limits { max_workers: workers, frames_a_link: 64, hello, stop_grace, processes: true, staffing };
+        let limits = Limits {
+            max_workers: workers,
+            frames_a_link: 64,
+            items_ahead: 64,
+            hello,
+            stop_grace,
+            processes: true,
+            staffing,
+        };
         let mut desk = Self { state: State::new(limits), now: Instant::now(), next: 0 };
         let starts = desk.step(Event::Resized(workers));
         assert_eq!(starts.len(), workers);
@@ -27,7 +35,15 @@ impl Desk {
 
     fn step(&mut self, event: Event) -> Vec<Action> {
         let mut actions = Vec::new();
-        let view = View { now: self.now, waiting: 0, overdue: false, outstanding: 0, room: usize::MAX, delayed: 0 };
+        let view = View {
+            now: self.now,
+            waiting: 0,
+            overdue: false,
+            outstanding: 0,
+            unclaimed: 0,
+            room: usize::MAX,
+            delayed: 0,
+        };
         self.state.step(event, view, &mut actions);
         actions
     }

@@ -19,14 +19,22 @@ struct Desk {
 impl Desk {
     fn new(max_workers: usize, staffing: Staffing) -> Self {
         let (hello, stop_grace) = (Duration::from_secs(30), Duration::from_secs(1));
-        let limits = Limits { max_workers, frames_a_link: 64, hello, stop_grace, processes: true, staffing };
+        let limits =
+            Limits { max_workers, frames_a_link: 64, items_ahead: 64, hello, stop_grace, processes: true, staffing };
         Self { state: State::new(limits), now: Instant::now(), waiting: 0, room: usize::MAX }
     }
 
     fn step(&mut self, event: Event, outstanding: usize) -> Vec<Action> {
         let mut actions = Vec::new();
-        let view =
-            View { now: self.now, waiting: self.waiting, overdue: false, outstanding, room: self.room, delayed: 0 };
+        let view = View {
+            now: self.now,
+            waiting: self.waiting,
+            overdue: false,
+            outstanding,
+            unclaimed: outstanding.saturating_sub(1),
+            room: self.room,
+            delayed: 0,
+        };
         self.state.step(event, view, &mut actions);
         actions
     }
