@@ -101,7 +101,7 @@ fn work_at(far: &mut dyn FarEnd, place: Place) {
 fn greet(far: &mut dyn FarEnd, greeting: &Greeting) -> bool {
     let said = far.say(&greeting.encode());
     if let Err(error) = &said {
-        log::debug!("the greeting could not be sent: {error}");
+        pool_ipc::tell!(Debug, "the greeting could not be sent: {error}");
     }
     said.is_ok()
 }

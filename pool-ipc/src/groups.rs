@@ -154,7 +154,7 @@ impl Drop for Groups {
         for folder in std::mem::take(&mut *self.left.lock()) {
             while !self.is_removed(&folder) {
                 if await_change(&folder, deadline).is_none() {
-                    log::warn!("the control group {} cannot be removed: it has processes", folder.display());
+                    crate::tell!(Warn, "the control group {} cannot be removed: it has processes", folder.display());
                     break;
                 }
             }
@@ -189,7 +189,7 @@ impl WorkerGroup {
     /// Kills all that are in it. Kernels before 5.14 cannot.
     pub(crate) fn kill(&self) {
         if let Err(error) = self.write(KILL, 1) {
-            log::debug!("the control group {} was not killed: {error}", self.folder.display());
+            crate::tell!(Debug, "the control group {} was not killed: {error}", self.folder.display());
         }
     }
 

@@ -127,7 +127,7 @@ impl ProcessHub {
             Err(Errno::INTR) => return,
             Err(errno) => {
                 // EBADF or EINVAL: a bug of ours, or the host closed our descriptor.
-                log::error!("waiting for worker processes failed: {errno}");
+                crate::tell!(Error, "waiting for worker processes failed: {errno}");
                 return;
             }
         };

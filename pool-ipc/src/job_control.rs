@@ -55,7 +55,7 @@ pub(crate) fn arrange() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         if let Err(error) = install() {
-            log::warn!("workers will not stop with the program: {error}");
+            crate::tell!(Warn, "workers will not stop with the program: {error}");
         }
     });
 }

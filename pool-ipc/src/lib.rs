@@ -4,6 +4,7 @@
 
 #[cfg(test)]
 mod fuzzing;
+mod telling;
 mod backend;
 mod command;
 mod exit;
@@ -109,6 +110,8 @@ pub use readiness::wait_readable;
 pub use shared_memory::SharedMemory;
 pub use soft_stop::{forget_soft_stop, heed_soft_stop};
 pub use stderr::WorkerStderr;
+#[doc(hidden)]
+pub use telling::survive;
 pub use terms::{Assignment, Running, Terms};
 #[cfg(not(all(target_os = "linux", not(pool_portable))))]
 pub use unsupported::{

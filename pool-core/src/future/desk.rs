@@ -63,7 +63,7 @@ pub(crate) fn run_callback(callback: Callback) {
 /// Calls code that is not ours from where a panic would harm others.
 pub(super) fn guard(what: &str, call: impl FnOnce()) {
     let Err(payload) = catch_unwind(AssertUnwindSafe(call)) else { return };
-    log::error!("{what} panicked: {}", panic_text(&*payload));
+    pool_ipc::tell!(Error, "{what} panicked: {}", panic_text(&*payload));
     discard(payload);
 }
 

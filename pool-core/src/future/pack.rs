@@ -89,7 +89,7 @@ impl Pack {
         let owner: Owner = Arc::<Self>::clone(self);
         let mut frame = Frame::new(owner, request, number(frames.len()));
         frame.rank = frames.first().map_or(0, |frame| frame.rank);
-        log::trace!("{} tasks in one frame for {:?}", frames.len(), link.id());
+        pool_ipc::tell!(Trace, "{} tasks in one frame for {:?}", frames.len(), link.id());
         let mut place = self.place.lock();
         let posted = match *place {
             Place::Loading { left: false } => link.post(frame),

@@ -199,7 +199,7 @@ impl Shared {
     #[must_use = "the callbacks are to be run"]
     pub(crate) fn complete(&self, outcome: Result<Encoded, TaskError>) -> Vec<Callback> {
         self.try_complete(outcome).unwrap_or_else(|state| {
-            log::debug!("the future of task {} is {state} and was completed again", self.task);
+            pool_ipc::tell!(Debug, "the future of task {} is {state} and was completed again", self.task);
             Vec::new()
         })
     }

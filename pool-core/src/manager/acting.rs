@@ -28,10 +28,10 @@ impl Manager {
             let overdue = self.pool.backlog.is_overdue();
             let delayed = self.to_be_tried_again() + self.pool.recalling();
             let view = View { now, waiting, overdue, outstanding, unclaimed, room, delayed };
-            log::trace!("{event:?}, {} waiting, {outstanding} outstanding", view.waiting);
+            pool_ipc::tell!(Trace, "{event:?}, {} waiting, {outstanding} outstanding", view.waiting);
             self.state.step(event, view, &mut actions);
             for action in actions.drain(..) {
-                log::trace!("  {action:?}");
+                pool_ipc::tell!(Trace, "  {action:?}");
                 self.act(action, now, &mut events);
             }
         }

@@ -132,7 +132,7 @@ impl Batch {
                 *pending = Item::Resolved(outcome);
                 state.pending -= 1;
             }
-            _ => log::debug!("item {item} of a batch of task {} was resolved again", self.task),
+            _ => pool_ipc::tell!(Debug, "item {item} of a batch of task {} was resolved again", self.task),
         }
         drop(state);
         self.resolved.notify_all();

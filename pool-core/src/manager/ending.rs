@@ -227,7 +227,7 @@ impl Account {
 pub(super) fn log_end(pid: u32, cause: ExitCause, postmortem: Postmortem, blamed: Option<&str>) {
     let hint = postmortem.hint(cause);
     match blamed {
-        Some(task) => log::info!("worker {pid} ended while it ran task {task}: {cause}{hint}"),
-        None => log::debug!("worker {pid} ended: {cause}{hint}"),
+        Some(task) => pool_ipc::tell!(Info, "worker {pid} ended while it ran task {task}: {cause}{hint}"),
+        None => pool_ipc::tell!(Debug, "worker {pid} ended: {cause}{hint}"),
     }
 }

@@ -39,8 +39,8 @@ pub(crate) enum Event {
     Burdened(LinkId),
     /// Half of what nobody has begun at this link was taken back: so many frames, or a part of one.
     Halved { link: LinkId, frames: usize },
-    /// When one of the time limits of this link is due.
-    Clocked { link: LinkId, due: Due },
+    /// When one of the time limits of this link is due, and whether its worker `rests` though it holds frames.
+    Clocked { link: LinkId, due: Due, rests: bool },
     /// So much memory a worker has, in bytes, where that can be known.
     Measured { link: LinkId, resident: Option<u64> },
     /// What this worker runs is to be stopped.

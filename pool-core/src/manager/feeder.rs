@@ -34,7 +34,7 @@ fn start(pool: &Pool, id: LinkId) {
     });
     let event = match started {
         Ok(link) => {
-            log::debug!("worker {} was started", link.pid());
+            pool_ipc::tell!(Debug, "worker {} was started", link.pid());
             pool.enlist(link);
             Event::Started(id)
         }
@@ -199,7 +199,7 @@ impl Feeding<'_> {
     fn fail_by_panic(&self, owner: &Owner, window: Range<u32>, payload: &(dyn Any + Send)) {
         let (thread, message) = ("QueueFeederThread".to_owned(), panic_text(payload).to_owned());
         let error = TaskError::Broken(Arc::new(Broken::Internal { thread, message }));
-        log::error!("posting a frame: {error}");
+        pool_ipc::tell!(Error, "posting a frame: {error}");
         fail(self.pool, &Work::of(owner), window, &error);
     }
 }

@@ -179,7 +179,10 @@ impl State {
             Event::Burdened(link) => self.burdened(link, view),
             Event::Halved { link, frames } => self.halved(link, frames, view),
             Event::Limited(link) => self.limited(link, actions),
-            Event::Clocked { link, due } => self.clocked(link, due, view, actions),
+            Event::Clocked { link, due, rests } => {
+                let due = self.watch_rest(link, due, rests, view);
+                self.clocked(link, due, view, actions);
+            }
             Event::Measured { link, resident } => self.measured(link, resident, actions),
             Event::Condemned(link) => self.condemned(link, view, actions),
             Event::Cornered { link, holds } => self.cornered(link, holds, view, actions),
@@ -238,6 +241,7 @@ impl State {
         self.load(link, view.outstanding, |worker| {
             // Where it was, a caller has posted to it: also if all that came of that was given back.
             worker.offered = false;
+            worker.rests_since = None;
             worker.note_pace(count, view.now);
         });
         self.breaker.saw_success();

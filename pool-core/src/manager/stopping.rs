@@ -93,7 +93,16 @@ impl Manager {
         }
         let mut found = work.is_done();
         for link in self.pool.links() {
-            let Some(running) = running_at(&*link).filter(|running| is_same(&running.owner, &owner)) else { continue };
+            let Some(running) = running_at(&*link) else {
+                // It may have finished the task and not say so: the looks at who rests find that out.
+                if !found && link.outstanding() > 0 {
+                    self.decide(Event::Limited(link.id()), now);
+                }
+                continue;
+            };
+            if !is_same(&running.owner, &owner) {
+                continue;
+            }
             found = true;
             self.sentences.entry(link.id()).or_insert_with(|| Sentence::on(running, stop.why.clone()));
             self.decide(Event::Condemned(link.id()), now);
@@ -117,12 +126,15 @@ impl Manager {
         if let Some(running) = &mut running {
             running.since = running.since.map(pool_ipc::in_running_time);
         }
+        let is_at_rest = running.is_none();
         let due = due(running.as_ref(), shortest, now);
         if let (Due::Now, Some(running)) = (due, running) {
             let limit = limit_of(&running).unwrap_or_default();
             self.sentences.entry(id).or_insert_with(|| Sentence::on(running, Why::Timeout(limit)));
         }
-        answers.push_back(Event::Clocked { link: id, due });
+        // It may not have said yet what it has done, or not have seen yet what it has: the state knows for how long.
+        let rests = is_at_rest && link.outstanding() > 0;
+        answers.push_back(Event::Clocked { link: id, due, rests });
     }
 
     /// Sees to it that nothing further begins at a link, and whether what is to be stopped there still runs.
@@ -134,17 +146,34 @@ impl Manager {
         if let Some(holds) = self.sentence_by_force(&*link) {
             return answers.push_back(Event::Cornered { link: id, holds });
         }
-        let holds = self.sentences.get(&id).is_some_and(|sentence| {
-            let holds = running_at(&*link).is_some_and(|running| sentence.is_about(&running));
-            if holds {
-                link.cancel(sentence.ticket());
+        let holds = match self.sentences.get(&id) {
+            None => self.is_through(&*link),
+            Some(sentence) => {
+                let holds = running_at(&*link).is_some_and(|running| sentence.is_about(&running));
+                if holds {
+                    link.cancel(sentence.ticket());
+                }
+                holds
             }
-            holds
-        });
+        };
         if !holds {
             self.sentences.remove(&id);
         }
         answers.push_back(Event::Cornered { link: id, holds });
+    }
+
+    /// Takes from a worker that rests what it has finished and not announced. Whether it has nothing left then, so that
+    /// nothing is lost with it.
+    fn is_through(&mut self, link: &dyn Link) -> bool {
+        if link.running().is_some() {
+            return false;
+        }
+        link.collect(&mut self.heard);
+        if !self.heard.is_empty() {
+            // They are the next turn's, before anything that the worker says later.
+            self.pool.hub.wake();
+        }
+        link.outstanding() == 0
     }
 
     /// Asks the worker, and what it started, to end.
@@ -157,7 +186,7 @@ impl Manager {
     /// Ends a worker that is not to be believed any more.
     pub(super) fn end_liar(&mut self, id: LinkId) {
         if self.liars.insert(id) {
-            log::error!("a worker is stopped: it spoke after its greeting");
+            pool_ipc::tell!(Error, "a worker is stopped: it spoke after its greeting");
             self.with_link(id, |link| {
                 kill(&**link);
             });

@@ -121,6 +121,6 @@ fn take_turn(mind: &mut Manager) {
 fn report_panic(pool: &Pool, message: &str) {
     let thread = crate::thread::current().name().to_owned();
     let broken = Broken::Internal { thread, message: message.to_owned() };
-    log::error!("{broken}");
+    pool_ipc::tell!(Error, "{broken}");
     pool.break_down(Arc::new(broken));
 }

@@ -235,7 +235,9 @@ impl Link for SimulatedLink {
     }
 
     fn collect(&self, events: &mut Vec<LinkEvent>) {
-        let _ = self.near.collect(events);
+        if let Some(world) = self.world.upgrade() {
+            world.collect(vec![(self.id, Arc::clone(&self.near))], events);
+        }
     }
 
     fn close(&self) {

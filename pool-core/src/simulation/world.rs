@@ -152,7 +152,8 @@ impl World {
         events
     }
 
-    fn collect(&self, rung: Vec<(LinkId, Arc<pool_ipc::simulation::Near>)>, events: &mut Vec<LinkEvent>) {
+    /// Takes what these have published, and has them looked at again where they will not ring.
+    pub(super) fn collect(&self, rung: Vec<(LinkId, Arc<pool_ipc::simulation::Near>)>, events: &mut Vec<LinkEvent>) {
         for (link, near) in rung {
             let collected = near.collect(events);
             let mut state = self.state();

@@ -44,7 +44,7 @@ pub(super) fn catch<R>(task: &str, home: Home, call: impl FnOnce() -> R) -> Resu
         None => PanicReport { message: text, thread: thread_name(), ..PanicReport::default() },
     });
     for report in heard {
-        log::warn!("task {task} {report} (and caught it)");
+        pool_ipc::tell!(Warn, "task {task} {report} (and caught it)");
     }
     outcome
 }

@@ -82,7 +82,7 @@ impl Drop for Doorkeeper {
         if let Some(thread) = self.thread.take()
             && thread.join().is_err()
         {
-            log::error!("the doorkeeper of a hub has panicked");
+            crate::tell!(Error, "the doorkeeper of a hub has panicked");
         }
     }
 }
@@ -96,7 +96,7 @@ impl Shared {
                 Err(Errno::INTR) => continue,
                 Err(errno) => {
                     // EBADF or EINVAL: a bug of ours, or the host closed our descriptor.
-                    log::error!("waiting for new workers failed: {errno}");
+                    crate::tell!(Error, "waiting for new workers failed: {errno}");
                     return;
                 }
             };

@@ -174,7 +174,7 @@ fn judged(error: IpcError) -> Option<Received> {
         IpcError::SerializationError(_) => Some(Received::Garbage),
         IpcError::Io(error) if error.kind() == io::ErrorKind::Interrupted => None,
         IpcError::Io(error) => {
-            log::warn!("reading a channel: {error}");
+            crate::tell!(Warn, "reading a channel: {error}");
             Some(Received::Nothing)
         }
     }

@@ -75,7 +75,7 @@ impl ChannelLink {
                 Ok(control::Received::Eof) => break Verdict::HungUp,
                 Ok(control::Received::Malformed(what)) => self.condemn(Corrupt::Message { what }),
                 Err(error) => {
-                    log::warn!("reading a control channel: {error}");
+                    crate::tell!(Warn, "reading a control channel: {error}");
                     break Verdict::GoOn;
                 }
             };
@@ -107,7 +107,7 @@ impl ChannelLink {
                 if let Some(corrupt) = self.state.lock().corrupt().cloned()
                     && !self.accused.swap(true, Ordering::Relaxed)
                 {
-                    log::error!("worker {} is stopped: {corrupt}", self.pid);
+                    crate::tell!(Error, "worker {} is stopped: {corrupt}", self.pid);
                 }
                 self.child.lock().signal(libc::SIGKILL, true);
             }

@@ -193,7 +193,7 @@ impl State {
 
     /// The worker cannot be reached, or is gone already; its end will give back what it was to run.
     fn give_up(&mut self, error: &io::Error) -> Verdict {
-        log::error!("a new worker could not be reached: {error}");
+        crate::tell!(Error, "a new worker could not be reached: {error}");
         self.closed = true;
         Verdict::Kill
     }

@@ -267,7 +267,7 @@ fn in_memory(payload: Place<'_>) -> Option<u64> {
 
 /// A task closed a descriptor that was not its own, or the parent is gone.
 fn end_broken(error: &io::Error) -> ! {
-    log::error!("this worker's way to its parent is broken: {error}");
+    crate::tell!(Error, "this worker's way to its parent is broken: {error}");
     std::process::exit(1)
 }
 

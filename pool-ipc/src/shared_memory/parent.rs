@@ -70,7 +70,7 @@ impl SharedLink {
     /// Ends a worker that is not to be believed. Its end comes as an event.
     fn condemn(&self, corrupt: Corrupt) {
         if !self.accused.swap(true, Ordering::Relaxed) {
-            log::error!("worker {} is stopped: {corrupt}", self.pid);
+            crate::tell!(Error, "worker {} is stopped: {corrupt}", self.pid);
         }
         self.slots.condemn(corrupt);
         self.child.lock().signal(libc::SIGKILL, true);
@@ -229,7 +229,7 @@ impl Channel {
                 Ok(Received::Eof) => break Ok(Drained::Eof),
                 Ok(Received::Malformed(what)) => break Err(Corrupt::Message { what }),
                 Err(error) => {
-                    log::warn!("reading a control channel: {error}");
+                    crate::tell!(Warn, "reading a control channel: {error}");
                     break Ok(Drained::Empty);
                 }
             }

@@ -99,7 +99,7 @@ impl WorkerSide for Channel {
         if let Err(errno) = rustix::io::write(&self.bell, &1u64.to_ne_bytes())
             && errno != rustix::io::Errno::AGAIN
         {
-            log::error!("this worker's doorbell is broken: {errno}");
+            crate::tell!(Error, "this worker's doorbell is broken: {errno}");
             std::process::exit(1);
         }
     }

@@ -132,10 +132,13 @@ impl Drop for Repeater {
         self.desk.ring();
         if !self.wait_until(|state| state.gone) {
             // It stays in its write for as long as that takes, holding nothing that anybody waits for.
-            return log::warn!("what workers wrote to stderr is left over, as this program's stderr takes nothing");
+            return crate::tell!(
+                Warn,
+                "what workers wrote to stderr is left over, as this program's stderr takes nothing"
+            );
         }
         if thread.is_some_and(|thread| thread.join().is_err()) {
-            log::error!("the thread that repeats what workers write to stderr has panicked");
+            crate::tell!(Error, "the thread that repeats what workers write to stderr has panicked");
         }
     }
 }
@@ -190,7 +193,7 @@ impl Desk {
                 Err(Errno::INTR) => continue,
                 Err(errno) => {
                     // EBADF or EINVAL: a bug of ours, or the host closed our descriptor.
-                    return log::error!("waiting for what workers write to stderr failed: {errno}");
+                    return crate::tell!(Error, "waiting for what workers write to stderr failed: {errno}");
                 }
             };
             // Before anything is read: who finds it false, and nothing left, has nothing to wait for.
@@ -229,7 +232,10 @@ impl Desk {
         }
         drop(state);
         if dropped > 0 {
-            log::warn!("{dropped} bytes that workers wrote to stderr are dropped: this program's takes nothing");
+            crate::tell!(
+                Warn,
+                "{dropped} bytes that workers wrote to stderr are dropped: this program's takes nothing"
+            );
         }
         (!left.is_empty()).then_some(left)
     }

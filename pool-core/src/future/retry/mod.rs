@@ -102,7 +102,7 @@ impl RetryPolicy {
             let value = encoded.decode::<R>("").ok();
             let judge = std::panic::AssertUnwindSafe(|| value.is_some_and(|value| unwanted(&value)));
             std::panic::catch_unwind(judge).unwrap_or_else(|payload| {
-                log::error!("a retry policy's predicate panicked");
+                pool_ipc::tell!(Error, "a retry policy's predicate panicked");
                 discard(payload);
                 false
             })

@@ -46,7 +46,10 @@ impl State {
         if let (Some(limit), Some(resident)) = (self.limits.staffing.soft_memory, resident)
             && resident > limit
         {
-            log::debug!("a worker has {resident} bytes of memory, and may have {limit}: another one takes its place");
+            pool_ipc::tell!(
+                Debug,
+                "a worker has {resident} bytes of memory, and may have {limit}: another one takes its place"
+            );
             self.is_to_be_replaced(link, actions);
         }
     }

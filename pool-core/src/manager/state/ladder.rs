@@ -5,17 +5,22 @@
 //!              Timer::Limit -> Action::Look -> Clocked { Due::At }  -> Timer::Limit
 //!                                              Clocked { Due::Now } -+
 //!  Condemned --------------------------------------------------------+-> Action::Corner -> Cornered
+//!  Clocked { rests: true } for too long, as Clocked { Due::Now }
 //!  Cornered { holds: true }  -> Action::Soften, and Timer::Kill after the grace -> Action::Kill
 //!  Cornered { holds: false } -> Action::Look, for what runs there now; Timer::Kill, if all are being ended
 //! ```
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use pool_ipc::LinkId;
 
 use super::worker::Stage;
 use super::{State, Timer};
 use crate::manager::event::{Action, Due, Means, View};
+
+/// For so long a worker that is looked at may hold frames and run none of them. Then it has stopped or half of it is dead,
+/// and what it has finished may never be announced.
+const REST: Duration = Duration::from_secs(1);
 
 impl State {
     /// A worker was given a frame with a time limit. Before its hello it runs nothing: there is nothing to see, however
@@ -46,6 +51,25 @@ impl State {
                 worker.look_at = Some(at);
                 self.timers.insert((at, link, Timer::Limit));
             }
+        }
+    }
+
+    /// Sees whether a worker does nothing about what it holds, for too long. When it is to be looked at again, else.
+    pub(super) fn watch_rest(&mut self, link: LinkId, due: Due, rests: bool, view: View) -> Due {
+        let Some(worker) = self.workers.get_mut(&link) else { return due };
+        if !rests || !worker.greeted {
+            worker.rests_since = None;
+            return due;
+        }
+        let ends = *worker.rests_since.get_or_insert(view.now) + REST;
+        match due {
+            _ if ends <= view.now => {
+                worker.rests_since = None;
+                Due::Now
+            }
+            Due::At(at) => Due::At(at.min(ends)),
+            Due::Never => Due::At(ends),
+            Due::Now => Due::Now,
         }
     }
 

@@ -19,7 +19,7 @@ impl State {
         if self.is_deserted() {
             return self.break_down(Broken::Start(Arc::new(failure)), actions);
         }
-        log::warn!("a worker could not be started: {failure}");
+        pool_ipc::tell!(Warn, "a worker could not be started: {failure}");
         self.is_not_up(link);
         self.retry_later(link, view);
     }
@@ -52,7 +52,7 @@ impl State {
     }
 
     fn note_loss(&mut self, link: LinkId, loss: Loss, view: View, actions: &mut Vec<Action>) {
-        log::warn!("{loss}");
+        pool_ipc::tell!(Warn, "{loss}");
         self.breaker.note(link, self.next_link, loss.clone(), view.now);
         let nobody_works = !self.workers.values().any(|worker| worker.stage == Stage::Ready);
         let Some(end) = self.breaker.closed_until().filter(|_| !self.breaker.is_open(view.now)) else {
@@ -81,7 +81,7 @@ impl State {
         if matches!(self.phase, Phase::Broken | Phase::Finished) {
             return;
         }
-        log::error!("{broken}");
+        pool_ipc::tell!(Error, "{broken}");
         self.phase = Phase::Broken;
         self.broken = Some(Arc::new(broken));
         actions.push(Action::Break);

@@ -128,11 +128,11 @@ fn with_late_worker() -> Desk {
     let mut desk = Desk::with_idle_worker();
     assert_eq!(desk.step(Event::Limited(LINK), 0, 1), [Action::Look(LINK)]);
     let due = desk.now + GRACE;
-    assert_eq!(desk.step(Event::Clocked { link: LINK, due: Due::At(due) }, 0, 1), []);
+    assert_eq!(desk.step(Event::Clocked { link: LINK, due: Due::At(due), rests: false }, 0, 1), []);
     assert_eq!(desk.state.deadline(), Some(due));
     desk.now = due;
     assert_eq!(desk.step(Event::Tick, 0, 1), [Action::Look(LINK)]);
-    assert_eq!(desk.step(Event::Clocked { link: LINK, due: Due::Now }, 0, 1), [Action::Corner(LINK)]);
+    assert_eq!(desk.step(Event::Clocked { link: LINK, due: Due::Now, rests: false }, 0, 1), [Action::Corner(LINK)]);
     desk
 }
 
@@ -174,7 +174,7 @@ fn task_that_is_over_when_its_link_is_cornered_is_not_signalled() {
 fn what_begins_in_the_moment_in_which_its_link_is_cornered_has_a_limit_of_its_own() {
     let mut desk = with_late_worker();
     assert_eq!(desk.step(Event::Cornered { link: LINK, holds: false }, 0, 1), [Action::Look(LINK)]);
-    assert_eq!(desk.step(Event::Clocked { link: LINK, due: Due::Now }, 0, 1), [Action::Corner(LINK)]);
+    assert_eq!(desk.step(Event::Clocked { link: LINK, due: Due::Now, rests: false }, 0, 1), [Action::Corner(LINK)]);
     assert_eq!(desk.step(Event::Cornered { link: LINK, holds: true }, 0, 1), [Action::Soften(LINK)]);
     desk.now += GRACE;
     assert_eq!(desk.step(Event::Tick, 0, 1), [Action::Kill(LINK)]);
@@ -193,11 +193,29 @@ fn thread_that_cannot_be_ended_gives_its_place_to_another() {
 }
 
 #[test]
+fn worker_that_rests_on_what_it_holds_is_ended_after_a_while_and_one_that_moves_is_not() {
+    for moves in [false, true] {
+        let mut desk = Desk::with_idle_worker();
+        let at_rest = Event::Clocked { link: LINK, due: Due::Never, rests: true };
+        assert_eq!(desk.step(at_rest, 0, 1), []);
+        let next = desk.state.deadline().unwrap();
+        if moves {
+            desk.step(Event::Progress { link: LINK, count: 0 }, 0, 1);
+        }
+        desk.now = next;
+        assert_eq!(desk.step(Event::Tick, 0, 1), [Action::Look(LINK)]);
+        let at_rest = Event::Clocked { link: LINK, due: Due::Never, rests: true };
+        let expected = if moves { vec![] } else { vec![Action::Corner(LINK)] };
+        assert_eq!(desk.step(at_rest, 0, 1), expected);
+    }
+}
+
+#[test]
 fn look_that_was_overtaken_by_an_earlier_one_is_not_made() {
     let mut desk = Desk::with_idle_worker();
     let (soon, later) = (desk.now + GRACE, desk.now + 2 * GRACE);
     for at in [later, soon, later] {
-        assert_eq!(desk.step(Event::Clocked { link: LINK, due: Due::At(at) }, 0, 1), []);
+        assert_eq!(desk.step(Event::Clocked { link: LINK, due: Due::At(at), rests: false }, 0, 1), []);
     }
     desk.now = soon;
     assert_eq!(desk.step(Event::Tick, 0, 1), [Action::Look(LINK)]);

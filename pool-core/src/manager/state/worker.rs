@@ -50,6 +50,8 @@ pub(super) struct Worker {
     pub(super) limited: bool,
     /// When its limits are looked at next.
     pub(super) look_at: Option<Instant>,
+    /// Since when it has been seen to hold frames, to run none of them, and to tell nothing.
+    pub(super) rests_since: Option<Instant>,
     /// What it runs is being stopped.
     pub(super) condemned: bool,
     /// That was over before it was asked to end; what it runs else is not being stopped.
@@ -90,6 +92,7 @@ impl Worker {
             burdened: false,
             limited: false,
             look_at: None,
+            rests_since: None,
             condemned: false,
             acquitted: false,
             outstays: false,

@@ -94,7 +94,7 @@ fn what_does_not_mind_a_terminate_is_still_killed_at_its_limit() {
     assert_eq!(desk.step(Event::Tick, 0, 0), [Action::Kill(LINK)]);
     let mut desk = draining_with_workers_of_all_kinds();
     desk.step(Event::Halt(Means::Terminate), 0, 0);
-    assert_eq!(desk.step(Event::Clocked { link: LINK, due: Due::Now }, 0, 0), []);
+    assert_eq!(desk.step(Event::Clocked { link: LINK, due: Due::Now, rests: false }, 0, 0), []);
     desk.now += GRACE;
     assert_eq!(desk.step(Event::Tick, 0, 0), [Action::Kill(LINK)]);
 }
