@@ -17,7 +17,8 @@ pub struct Exhausted {
     pub task: String,
     /// How many attempts there were. At least two.
     pub attempts: u32,
-    /// Why each attempt failed, in order. Of more than 16 the first eight and the last eight.
+    /// Why each attempt failed, in order. Of more than 16 the first eight and the last eight. The last one may not have begun:
+    /// it was cancelled, or given up with the pool, in the pause before it.
     pub causes: Vec<TaskError>,
 }
 
@@ -25,6 +26,17 @@ impl Exhausted {
     /// Why the last attempt failed.
     pub fn last(&self) -> &TaskError {
         self.causes.last().unwrap_or(&TaskError::Abandoned)
+    }
+
+    /// Why the last attempt failed that was run.
+    pub(crate) fn last_run(&self) -> Option<&TaskError> {
+        let had_begun = |cause: &&TaskError| match cause {
+            TaskError::Cancelled | TaskError::ShutDown => false,
+            TaskError::TimedOut(late) => late.pid.is_some(),
+            TaskError::ForcedShutdown(forced) => forced.pid.is_some(),
+            _ => true,
+        };
+        self.causes.iter().rev().find(had_begun)
     }
 
     /// How many attempts have no cause in [`causes`](Self::causes).

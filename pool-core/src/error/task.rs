@@ -39,14 +39,16 @@ pub enum TaskError {
     TimedOut(Arc<TimedOut>),
     /// The task was stopped by [`Future::kill`](crate::Future::kill) while it ran.
     Killed(Arc<Killed>),
-    /// The task failed, and had failed before: it was run again by its [`RetryPolicy`](crate::RetryPolicy).
+    /// The task failed, or was cancelled or given up, and had failed before: it was run again by its
+    /// [`RetryPolicy`](crate::RetryPolicy), or was to be. What came of it in the end is [`Exhausted::last`].
     Exhausted(Arc<Exhausted>),
     /// The task returned a value that its [`RetryPolicy`](crate::RetryPolicy) did not want: the cause of an attempt, never
     /// of a future, which has the last attempt's value.
     Unwanted(String),
     /// The wait for the result ended before there was one. The task goes on.
     WaitTimedOut(WaitTimedOut),
-    /// The task was cancelled before it started.
+    /// The task was cancelled before it started. One that was cancelled between two attempts is
+    /// [`Exhausted`](Self::Exhausted), with this at last.
     Cancelled,
     /// The worker's executable has no such task.
     NotFound(NotFound),
@@ -73,6 +75,17 @@ pub enum TaskError {
     Abandoned,
     /// The process was forked, and the pool is the other process's.
     Forked,
+}
+
+impl TaskError {
+    /// Whether the task was cancelled, before its first attempt or a later one.
+    pub(crate) fn is_cancellation(&self) -> bool {
+        match self {
+            Self::Cancelled => true,
+            Self::Exhausted(exhausted) => matches!(exhausted.last(), Self::Cancelled),
+            _ => false,
+        }
+    }
 }
 
 impl fmt::Display for TaskError {

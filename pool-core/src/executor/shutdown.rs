@@ -98,7 +98,8 @@ pub struct ShutdownReport {
     pub is_over: bool,
     /// Tasks that came to an end by themselves: with a value, a panic, or a value that could not be sent.
     pub finished: usize,
-    /// Tasks that had not begun, and will not.
+    /// Tasks that had not begun, and will not. One that was given up between two attempts is counted by what the last of them
+    /// came to.
     pub cancelled: usize,
     /// Tasks that were stopped while they ran.
     pub stopped: usize,

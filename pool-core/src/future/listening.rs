@@ -6,7 +6,6 @@
 use std::sync::Arc;
 use std::task::Waker;
 
-use crate::error::TaskError;
 use crate::future::desk::{Callback, guard, run_callback};
 use crate::future::listeners::{Listener, WakerKey};
 use crate::future::state::{Settled, Shared};
@@ -25,7 +24,7 @@ impl Shared {
     /// Wakes all who wait, and hands out the callbacks.
     pub(super) fn announce(&self, settled: Settled) -> Vec<Callback> {
         self.done.notify_all();
-        let failed = matches!(self.outcome.get(), Some(Err(error)) if !matches!(error, TaskError::Cancelled));
+        let failed = matches!(self.outcome.get(), Some(Err(error)) if !error.is_cancellation());
         let mut callbacks = Vec::new();
         for listener in settled.listeners {
             match listener {

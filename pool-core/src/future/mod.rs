@@ -85,7 +85,8 @@ impl<T> Future<T> {
         self.state() == FutureState::Running
     }
 
-    /// Whether the task was cancelled before it began.
+    /// Whether the task was cancelled before it began, or between two attempts of its
+    /// [`RetryPolicy`](crate::RetryPolicy).
     pub fn cancelled(&self) -> bool {
         self.shared.is_cancelled()
     }
@@ -101,7 +102,8 @@ impl<T> Future<T> {
     }
 
     /// Cancels the task unless it has begun. True if it is cancelled, by this call or an earlier one; a cancelled future
-    /// is done at once, and its callbacks run.
+    /// is done at once, and its callbacks run. Its error is [`TaskError::Cancelled`]; between two attempts of a
+    /// [`RetryPolicy`](crate::RetryPolicy) it is [`TaskError::Exhausted`], with what the attempts came to and that at last.
     ///
     /// ```
     /// use pool_core::{Completer, TaskError};

@@ -66,7 +66,7 @@ enum Place {
     Packed { pack: Arc<Pack>, item: u32 },
     /// A completer said that it runs.
     Running,
-    /// The outcome is `TaskError::Cancelled`.
+    /// The outcome is `TaskError::Cancelled`, or `Exhausted` with that at its end.
     Cancelled,
     /// The same, and a completer has heard of it.
     Notified,
@@ -146,7 +146,7 @@ impl Shared {
             return Posting::Cancelled;
         }
         if let Some(error) = state.barred.take() {
-            let settled = self.settle(&mut state, Self::place_of(&error), Err(*error));
+            let settled = self.settle(&mut state, Self::place_of(&error), Err(self.last_error(*error)));
             drop(state);
             let callbacks = self.announce(settled);
             self.hand_over(callbacks);
@@ -186,7 +186,7 @@ impl Shared {
 
     /// Whether nobody needs to run the task any more because it was cancelled.
     pub(crate) fn is_cancelled(&self) -> bool {
-        matches!(self.outcome.get(), Some(Err(TaskError::Cancelled)))
+        matches!(self.outcome.get(), Some(Err(error)) if error.is_cancellation())
     }
 
     /// Whether there is an outcome.
@@ -255,14 +255,17 @@ impl Shared {
             TakenBack::Yes(recalled) => recalled,
             TakenBack::No(recalled) => return (Vec::new(), recalled),
         };
-        let error = match &self.retry {
-            None => error.clone(),
-            // It may be between two attempts.
-            Some(retry) => retry.last_error(self.task, 0, error.clone()),
-        };
-        let settled = self.settle(&mut state, place, Err(error));
+        let settled = self.settle(&mut state, place, Err(self.last_error(error.clone())));
         drop(state);
         (self.announce(settled), recalled)
+    }
+
+    /// The error of a task that does not begin any more, and may have failed before.
+    fn last_error(&self, error: TaskError) -> TaskError {
+        match &self.retry {
+            None => error,
+            Some(retry) => retry.last_error(self.task, 0, error),
+        }
     }
 
     /// Has the task stopped: cancelled, if it has not begun. False if it was done before.
@@ -279,7 +282,7 @@ impl Shared {
     }
 
     fn place_of(error: &TaskError) -> Place {
-        if matches!(error, TaskError::Cancelled) { Place::Cancelled } else { Place::Finished }
+        if error.is_cancellation() { Place::Cancelled } else { Place::Finished }
     }
 
     /// Says that the task begins, or hears that it was cancelled. True if it is to run.

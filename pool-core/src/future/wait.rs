@@ -142,7 +142,7 @@ fn is_met<T>(futures: &[Future<T>], until: ReturnWhen) -> bool {
 }
 
 fn has_failed<T>(future: &Future<T>) -> bool {
-    matches!(future.shared().outcome(), Some(Err(error)) if !matches!(error, TaskError::Cancelled))
+    matches!(future.shared().outcome(), Some(Err(error)) if !error.is_cancellation())
 }
 
 fn wait_for<T>(futures: &[Future<T>], until: ReturnWhen, deadline: Option<Instant>) -> Result<(), WaitError> {

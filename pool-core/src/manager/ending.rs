@@ -205,7 +205,8 @@ pub(crate) struct Account {
 impl Account {
     fn count(&self, error: Option<&TaskError>) {
         let counter = match error {
-            Some(TaskError::Exhausted(attempts)) => return self.count(Some(attempts.last())),
+            // What ended it between two attempts does not count: it has begun.
+            Some(TaskError::Exhausted(attempts)) => return self.count(attempts.last_run()),
             Some(TaskError::WorkerDied(_)) => &self.lost,
             Some(TaskError::Killed(_)) => &self.stopped,
             Some(TaskError::TimedOut(late)) if late.pid.is_some() => &self.stopped,

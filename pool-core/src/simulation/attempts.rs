@@ -93,6 +93,7 @@ pub(super) fn is_end_of_one(error: &TaskError) -> bool {
     match error {
         TaskError::WorkerDied(_) | TaskError::Panicked(_) | TaskError::Killed(_) => true,
         TaskError::TimedOut(late) => late.pid.is_some(),
+        TaskError::ForcedShutdown(forced) => forced.pid.is_some(),
         _ => false,
     }
 }

@@ -209,7 +209,7 @@ impl Reach {
 }
 
 /// Descriptors of a kind that this process has, each a second time, to be owned here.
-fn descriptors(kind: &str) -> Vec<OwnedFd> {
+pub(crate) fn descriptors(kind: &str) -> Vec<OwnedFd> {
     let own = rustix::process::pidfd_open(rustix::process::getpid(), PidfdFlags::empty()).unwrap();
     let paths = std::fs::read_dir("/proc/self/fd").unwrap().flatten().map(|entry| entry.path());
     let wanted = paths.filter(|path| std::fs::read_link(path).is_ok_and(|to| to.to_string_lossy().contains(kind)));

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use pool_core::{Builder, ExitCause, RetryPolicy, SubmitError, TaskError, task};
+use pool_core::{Builder, ExitCause, FutureState, RetryPolicy, SubmitError, TaskError, task};
 
 use crate::backends::pool;
 use crate::gate::{Gate, pass, stop_at};
@@ -229,7 +229,9 @@ fn cancelling_between_attempts_ends_them(builder: Builder) {
     drop(gate.next());
     // Not while the task is at its worker.
     until("the pause", || when(future.cancel(), ()));
-    assert!(matches!(future.result(), Err(TaskError::Cancelled)));
+    assert!(future.cancelled() && future.state() == FutureState::Cancelled && future.cancel());
+    let Err(TaskError::Exhausted(all)) = future.result() else { panic!("{future:?}") };
+    assert!(matches!(*all.causes, [TaskError::Panicked(_), TaskError::Cancelled]), "{all}");
 }
 
 fn shutdown_runs_the_attempts_that_are_left(builder: Builder) {
@@ -261,10 +263,18 @@ fn cancelling_what_waits_ends_the_attempts_that_are_left(builder: Builder) {
     let pool = pool(builder, 1);
     let future = pool.task().retry(an_hour(9)).submit(fail_and_tell, (gate.name(),)).unwrap();
     drop(gate.next());
-    pool.shutdown_with(pool_core::Shutdown::new().cancel_pending());
+    let report = pool.shutdown_with(pool_core::Shutdown::new().cancel_pending());
     // It was between two attempts, or had not come to the end of the first.
     let error = future.result().unwrap_err();
-    assert!(matches!(error, TaskError::Cancelled | TaskError::Panicked(_)), "{error}");
+    match &error {
+        TaskError::Panicked(_) => {}
+        TaskError::Exhausted(all) => {
+            assert!(matches!(*all.causes, [TaskError::Panicked(_), TaskError::Cancelled]), "{all}");
+        }
+        _ => panic!("{error}"),
+    }
+    // It has begun, and has come to an end by itself, whichever it was.
+    assert_eq!((report.finished, report.cancelled), (1, 0));
 }
 
 #[test]

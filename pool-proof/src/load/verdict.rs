@@ -36,6 +36,7 @@ pub(super) fn end_of<R: Debug>(
         Err(TaskError::TimedOut(late)) if late.pid.is_some() => End::TimedOut,
         Err(TaskError::TimedOut(_)) => End::Late,
         Err(TaskError::Killed(_)) => End::Killed,
+        Err(TaskError::Exhausted(exhausted)) if matches!(exhausted.last(), TaskError::Cancelled) => End::Cancelled,
         Err(TaskError::Exhausted(exhausted)) => exhaustion(&exhausted),
         Err(TaskError::Cancelled) => End::Cancelled,
         Err(TaskError::ShutDown) => End::ShutDown,

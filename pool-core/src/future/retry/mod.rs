@@ -233,15 +233,15 @@ impl Retry {
 }
 
 impl Retry {
-    /// The last error of an item that is not judged: it is not run again, whatever its policy says. An error that is the
-    /// task's own has the causes of the attempts before with it; one that is the pool's (a shutdown, a cancellation) stays.
+    /// The last error of an item that is not judged: it is not run again, whatever its policy says. It has the causes of the
+    /// attempts before with it, also where it came between two of them; that the pool is broken is said as it is.
     pub(crate) fn last_error(&self, task: &str, item: u32, error: TaskError) -> TaskError {
         match error {
-            TaskError::WorkerDied(_) | TaskError::TimedOut(_) | TaskError::Killed(_) | TaskError::Panicked(_) => {
+            TaskError::Broken(_) => error,
+            _ => {
                 let causes = self.failed.lock().remove(&item).unwrap_or_default();
                 causes.conclude(task, error)
             }
-            _ => error,
         }
     }
 }

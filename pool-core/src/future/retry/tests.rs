@@ -112,12 +112,15 @@ fn a_predicate_that_panics_has_said_no() {
 }
 
 #[test]
-fn an_error_that_is_not_judged_has_the_causes_before_it_if_it_is_the_tasks_own() {
+fn an_error_that_is_not_judged_has_the_causes_before_it() {
     let retry = retry(RetryPolicy::new(9));
     again(retry.judge("work", 0, died()));
     let not_begun = late(TimeLimit::Deadline).map_or_else(|error| error, |_| panic!("it is an error"));
     assert!(matches!(retry.last_error("work", 1, not_begun.clone()), TaskError::TimedOut(_)), "another item");
-    assert!(matches!(retry.last_error("work", 0, TaskError::Cancelled), TaskError::Cancelled));
+    again(retry.judge("work", 2, died()));
+    let cancelled = retry.last_error("work", 2, TaskError::Cancelled);
+    assert!(cancelled.is_cancellation() && matches!(cancelled, TaskError::Exhausted(_)), "{cancelled}");
+    assert!(matches!(retry.last_error("work", 2, TaskError::Cancelled), TaskError::Cancelled), "it is told once");
     let error = retry.last_error("work", 0, not_begun);
     assert_eq!(
         error.to_string(),
