@@ -1,8 +1,9 @@
 //! Anonymous shared memory: created, committed, sealed, mapped, and judged when it comes from somebody else.
 //!
 //! What holds: memory of ours never changes its size (growth is another memfd), so a mapping of it never faults for
-//! want of a file; memory that a stranger passed is mapped only after its seals, size and pages were found in order.
-//! What never happens here: a `&[u8]` over memory that anybody can still write. [`Mapping`] gives a raw pointer only;
+//! want of a file; memory that a stranger passed is mapped only after its seals, size and pages were found in order;
+//! memory that the limit on the sizes of files (RLIMIT_FSIZE) forbids is an error, and no SIGXFSZ, which would end the
+//! program. What never happens here: a `&[u8]` over memory that anybody can still write. [`Mapping`] gives a raw pointer only;
 //! the slice of [`Frozen`] rests on `F_SEAL_WRITE`, which the kernel grants once and never takes back.
 
 use std::fs::File;
@@ -13,6 +14,7 @@ use std::ptr::NonNull;
 use rustix::fs::{FallocateFlags, FileType, MemfdFlags, SealFlags};
 use rustix::io::Errno;
 use rustix::mm::{Advice, MapFlags, ProtFlags};
+use rustix::process::{Resource, getrlimit};
 
 /// How much is committed by one system call. A signal makes the kernel undo the call it lands in, so large regions are
 /// committed in pieces: a program with a fast interval timer still gets there.
@@ -23,13 +25,16 @@ const FROZEN: SealFlags = SealFlags::SHRINK.union(SealFlags::GROW).union(SealFla
 
 /// Creates a close-on-exec memfd of `len` bytes whose size is fixed for ever. Nothing is committed yet.
 pub(crate) fn create(name: &str, len: usize) -> io::Result<OwnedFd> {
+    allowed(as_u64(len))?;
     let fd = bare(name)?;
     rustix::fs::ftruncate(&fd, as_u64(len))?;
     seal(fd.as_fd(), SealFlags::SHRINK | SealFlags::GROW)?;
     Ok(fd)
 }
 
-/// Gets memory for a range now, where a lack of it is an error. Later it would be a SIGBUS at the first store.
+/// Gets memory for a range now, where a lack of it is an error. Later it would be a SIGBUS at the first store. The range
+/// lies within the size: the limit on that was obeyed when the memory was made, and a lower one that was set since does not
+/// matter.
 pub(crate) fn commit(fd: BorrowedFd<'_>, offset: u64, len: u64) -> io::Result<()> {
     let end = offset.checked_add(len).ok_or(Errno::FBIG)?;
     let mut start = offset;
@@ -53,6 +58,7 @@ pub(crate) fn seal(fd: BorrowedFd<'_>, seals: SealFlags) -> io::Result<()> {
 /// commits as it goes, and makes a lack of memory an error of its own: no [`commit`] is needed, which would cost
 /// another 10 %.
 pub(crate) fn freeze(bytes: &[u8]) -> io::Result<OwnedFd> {
+    allowed(as_u64(bytes.len()))?;
     let fd = bare("pool-frozen")?;
     let mut file = File::from(fd);
     // Resumes after short writes (the kernel moves at most 2 GiB at a time) and after EINTR.
@@ -262,6 +268,16 @@ const HUGETLBFS_MAGIC: rustix::fs::FsWord = 0x9584_58f6;
 fn require_pages(blocks: i64, len: u64) -> Result<(), NotFrozen> {
     let committed = u64::try_from(blocks).unwrap_or(0).saturating_mul(512);
     if committed < len { Err(NotFrozen::Unfit("a memfd with holes")) } else { Ok(()) }
+}
+
+/// Whether memory may have this size. The kernel holds it to the limit on the sizes of files, and says so by SIGXFSZ, which
+/// ends a process that does not mind it. A limit that another thread lowers between this and the call that it stands before
+/// is a signal nevertheless.
+fn allowed(len: u64) -> io::Result<()> {
+    match getrlimit(Resource::Fsize).current {
+        Some(limit) if len > limit => Err(Errno::FBIG.into()),
+        _ => Ok(()),
+    }
 }
 
 /// An empty memfd that can be sealed, not executable where the kernel knows of that (6.3).

@@ -7,7 +7,7 @@ use pool_core::{Broken, Builder, Bytes, Future, PoolError, StartFailure, SubmitE
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde::{Deserialize, Serialize, Serializer, ser::SerializeSeq};
 
-use crate::alone::{self, Scene};
+use crate::alone;
 use crate::backends::{in_process, pool, shared_memory};
 use crate::watchdog::Watched;
 
@@ -110,16 +110,20 @@ fn a_result_that_does_not_fit_the_caller_fails_that_future(builder: Builder) {
     assert_sound(&pool);
 }
 
-/// Its host ignores SIGXFSZ, as Python does, or the system would end it before it could say anything.
-#[test]
-fn d11_memory_that_is_refused_while_posting_is_an_error_of_that_submit() {
-    let path = "memory::d11_memory_that_is_refused_while_posting_is_an_error_of_that_submit";
-    match Scene::of(path) {
-        Scene::Alone => submit_against_a_size_limit(),
-        Scene::Outside(host) => {
-            let wrapper = ["python3", "-c", "import os, sys; os.execv(sys.argv[1], sys.argv[1:])"];
-            host.through(wrapper).start().assert_success();
-        }
+mod d11_memory_that_is_refused_while_posting_is_an_error_of_that_submit {
+    use super::submit_against_a_size_limit;
+    use crate::shortages::in_a_host_with_sigxfsz;
+
+    #[test]
+    fn in_a_host_that_is_ended_by_sigxfsz() {
+        let path = concat!(module_path!(), "::in_a_host_that_is_ended_by_sigxfsz");
+        in_a_host_with_sigxfsz("SIG_DFL", path, submit_against_a_size_limit);
+    }
+
+    #[test]
+    fn in_a_host_that_ignores_sigxfsz() {
+        let path = concat!(module_path!(), "::in_a_host_that_ignores_sigxfsz");
+        in_a_host_with_sigxfsz("SIG_IGN", path, submit_against_a_size_limit);
     }
 }
 

@@ -19,26 +19,75 @@ claims! { alone_on_processes:
     b18_tasks_that_wait_when_descriptors_and_workers_are_gone_have_an_error,
 }
 
-/// Its host ignores SIGXFSZ, as Python does, or the system would end it before it could say anything.
-mod b18_a_pool_short_of_memory_for_files_at_any_point_says_so_and_leaves_nothing {
-    #[test]
-    fn shared_memory() {
-        super::in_a_host_that_ignores_sigxfsz(concat!(module_path!(), "::shared_memory"));
+/// Makes tests of a limit on the sizes of files, each in a host that minds SIGXFSZ in one way. Most programs do not, and would
+/// be ended by it; Python ignores it.
+macro_rules! claims_of_file_sizes {
+    ($($name:ident: $body:path),+ $(,)?) => {$(
+        mod $name {
+            claims_of_file_sizes! { $body, on shared_memory, ipc_channel }
+        }
+    )+};
+    ($body:path, on $($backend:ident),+) => {$(
+        mod $backend {
+            #[test]
+            fn in_a_host_that_is_ended_by_sigxfsz() {
+                let path = concat!(module_path!(), "::in_a_host_that_is_ended_by_sigxfsz");
+                crate::shortages::in_a_host_with_sigxfsz("SIG_DFL", path, || $body(crate::backends::$backend()));
+            }
+
+            #[test]
+            fn in_a_host_that_ignores_sigxfsz() {
+                let path = concat!(module_path!(), "::in_a_host_that_ignores_sigxfsz");
+                crate::shortages::in_a_host_with_sigxfsz("SIG_IGN", path, || $body(crate::backends::$backend()));
+            }
+        }
+    )+};
+}
+
+claims_of_file_sizes! {
+    b18_a_pool_short_of_memory_for_files_at_any_point_says_so_and_leaves_nothing: crate::shortages::sweep_file_sizes,
+    d11_memory_that_is_refused_to_a_worker_is_an_error_of_that_result: crate::shortages::limit_results,
+}
+
+/// Runs a body in a host for which the signal has that action. One that handles it would do, too.
+pub(crate) fn in_a_host_with_sigxfsz(action: &str, path: &str, body: impl FnOnce()) {
+    match Scene::of(path) {
+        Scene::Alone => body(),
+        Scene::Outside(host) => {
+            let program = "import os, signal, sys\nsignal.signal(signal.SIGXFSZ, getattr(signal, sys.argv[1]))\n\
+                           os.execv(sys.argv[2], sys.argv[2:])";
+            host.through(["python3", "-c", program, action]).start().assert_success();
+        }
     }
 }
 
-fn in_a_host_that_ignores_sigxfsz(path: &str) {
-    match Scene::of(path) {
-        Scene::Alone => {
-            // From nothing at all over a page, an arena and the largest value to more than enough.
-            let limits = (0..26).step_by(2).chain([26]).map(|bits| (1 << bits) - 1);
-            sweep(&shared_memory(), Resource::Fsize, limits, 10 << 20);
-        }
-        Scene::Outside(host) => {
-            let wrapper = ["python3", "-c", "import os, sys; os.execv(sys.argv[1], sys.argv[1:])"];
-            host.through(wrapper).start().assert_success();
-        }
+fn sweep_file_sizes(builder: Builder) {
+    // From nothing at all over a page, an arena and the largest value to more than enough.
+    let limits = (0..26).step_by(2).chain([26]).map(|bits| (1 << bits) - 1);
+    sweep(&builder, Resource::Fsize, limits, 10 << 20);
+}
+
+/// The limit is the worker's own, by a task.
+fn limit_results(builder: Builder) {
+    let pool = pool(builder, 1);
+    let worker = pool.submit(limit_file_sizes, (1 << 20,)).unwrap().result().unwrap();
+    for size in [100, 20_000, 500_000] {
+        assert_eq!(pool.submit(zeroes, (size,)).unwrap().result().unwrap().len(), size);
     }
+    let error = pool.submit(zeroes, (2 << 20,)).unwrap().result().unwrap_err();
+    assert!(matches!(&error, TaskError::NoMemory(no) if no.size > 1 << 20), "{error}");
+    assert_eq!(pool.submit(zeroes, (2,)).unwrap().result().unwrap().len(), 2);
+    assert_eq!(pool.worker_pids(), [worker]);
+}
+
+fn limit_file_sizes(bytes: u64) -> u32 {
+    let maximum = getrlimit(Resource::Fsize).maximum;
+    setrlimit(Resource::Fsize, Rlimit { current: Some(bytes), maximum }).unwrap();
+    std::process::id()
+}
+
+fn zeroes(size: usize) -> Bytes {
+    vec![0; size].into()
 }
 
 fn b18_a_pool_short_of_descriptors_at_any_point_says_so_and_leaves_nothing(builder: Builder) {
