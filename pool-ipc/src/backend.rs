@@ -157,8 +157,8 @@ pub trait Link: fmt::Debug + Send + Sync {
     /// Tells the worker to end once it has run what was posted. Further posts are refused.
     fn close(&self);
 
-    /// Sends a signal to the worker (and, with `group`, to all that stayed in its process group). It can only ever hit
-    /// this worker: false means that it had ended already, or that the backend has no processes.
+    /// Sends a signal to the worker (and, with `group`, to all that stayed in its process group, which the worker itself may
+    /// have left). It can only ever hit this worker: false means that it had ended already, or that the backend has no processes.
     fn signal(&self, signal: i32, group: bool) -> bool;
 }
 

@@ -1,7 +1,7 @@
 //! One child process, from its start to its reaping: asked, signalled and reaped by pidfd.
 //!
 //! What holds: a signal can only reach the child that it is meant for, or its process group, whatever happens to
-//! process numbers meanwhile; every child is reaped, also on error paths, by [`Child::reap`] or by drop; a process that
+//! process numbers meanwhile, and it reaches the child in whatever group that is by now; every child is reaped, also on error paths, by [`Child::reap`] or by drop; a process that
 //! the program forked touches no child of its parent's. What never happens here: a SIGCHLD handler, or a wait for
 //! children that are not ours; both belong to the host program. A host that reaps every child only costs us the exit
 //! cause, and not even that on kernels that keep it (6.15).
@@ -71,8 +71,8 @@ impl Child {
     pub(crate) fn adopt(pid: u32, group: Group, watch: Option<Watch>, cgroup: Option<WorkerGroup>) -> io::Result<Self> {
         match Handle::of_child(pid) {
             Ok(handle) => {
-                if group == Group::Own {
-                    job_control::remember(pid);
+                if let (Group::Own, Handle::Pidfd(fd)) = (group, &handle) {
+                    job_control::remember(pid, fd.as_fd());
                 }
                 let (parent, killed) = (std::process::id(), OnceLock::new());
                 Ok(Self { pid, handle, group, parent, watch, cgroup, killed, end: OnceLock::new() })
@@ -118,8 +118,8 @@ impl Child {
             return (ExitCause::Unknown, Postmortem::default());
         }
         *self.end.get_or_init(|| {
-            if self.group == Group::Own {
-                job_control::forget(self.pid);
+            if let (Group::Own, Handle::Pidfd(fd)) = (self.group, &self.handle) {
+                job_control::forget(self.pid, fd.as_fd());
             }
             let (cause, peak) = self.handle.wait();
             let killed = self.killed.get().copied();
@@ -138,8 +138,8 @@ impl Child {
         if self.is_foreign() || self.has_ended() { None } else { memory::resident(self.pid) }
     }
 
-    /// Sends a signal to the child, or with `group` to all that are in the process group that it leads. False means
-    /// that nobody was there to get it.
+    /// Sends a signal to the child, or with `group` to it and to all that are in the process group that it led when it
+    /// started. False means that nobody was there to get it.
     pub(crate) fn signal(&self, signal: i32, group: bool) -> bool {
         if self.is_foreign() {
             return false;
@@ -148,10 +148,30 @@ impl Child {
             self.note_kill(Killer::Pool);
         }
         match self.group {
-            Group::Own if group && signal == libc::SIGKILL => self.kill_group(),
-            Group::Own if group => self.signal_group(signal),
-            Group::Own | Group::Parents => !self.has_ended() && self.handle.send(signal, 0) == Ok(()),
+            Group::Own if group && signal == libc::SIGKILL => self.kill_group() | self.signal_itself(signal),
+            Group::Own if group => self.signal_with_group(signal),
+            Group::Own | Group::Parents => self.signal_itself(signal),
         }
+    }
+
+    /// Signals the group, and the child itself where that is in another one by now: what handles the signal is to see one.
+    fn signal_with_group(&self, signal: i32) -> bool {
+        // Asked first: of a child that leaves in this very moment, a second signal might hit what it does about the first.
+        let has_left = self.has_left_group();
+        let was_there = self.signal_group(signal);
+        let reached_itself = (has_left || !was_there) && self.signal_itself(signal);
+        was_there || reached_itself
+    }
+
+    /// Whether it is in another group than that which it led. By its number, which may be another process's by now: the
+    /// answer is wrong then, and does no harm, as nobody is left to get a signal by pidfd.
+    fn has_left_group(&self) -> bool {
+        let pid = raw_pid(self.pid);
+        rustix::process::getpgid(Some(pid)).is_ok_and(|group| group != pid)
+    }
+
+    fn signal_itself(&self, signal: i32) -> bool {
+        !self.has_ended() && self.handle.send(signal, 0) == Ok(())
     }
 
     /// Kills the child and the group that it leads, as it has closed its channel: it has ended, or cannot be spoken with any

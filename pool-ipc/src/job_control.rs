@@ -3,17 +3,21 @@
 //! Workers lead process groups of their own, which the terminal's stop does not reach. So SIGTSTP has a handler here, where
 //! the program has none and does not ignore it, which
 //! 1. stops the clock of [`running_now`];
-//! 2. sends SIGSTOP to the groups of all workers;
+//! 2. sends SIGSTOP to all workers and their groups;
 //! 3. stops the program, by the signal's default;
-//! 4. once that goes on, sends SIGCONT to the groups, and lets the clock run.
+//! 4. once that goes on, sends SIGCONT to all of them, and lets the clock run.
 //!
-//! Keeps true: a signal reaches only groups whose leaders are not reaped ([`forget`] waits until nobody is sending); in a
-//! fork of the program the table is another process's and is left alone. The handler stores, makes calls that
-//! signal-safety(7) allows, and nothing else: it may run at any moment, in any thread.
+//! A worker gets both signals by its pidfd, too, as it may have left its group. To be stopped twice, or to be sent on twice,
+//! is no more than once.
+//!
+//! Keeps true: a signal reaches only workers and groups whose leaders are not reaped ([`forget`] waits until nobody is
+//! sending); in a fork of the program the table is another process's and is left alone. The handler stores, makes calls
+//! that signal-safety(7) allows or that are bare system calls, and nothing else: it may run at any moment, in any thread.
 
 use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd};
 use std::sync::atomic::Ordering::SeqCst;
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64, AtomicUsize};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize};
 use std::sync::{Once, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -22,10 +26,11 @@ use crate::clock::{ticks, ticks_of};
 /// How many workers of a program stop with it. Those beyond are not stopped.
 const MOST: usize = 4096;
 
-/// The process groups, 0 where there is none.
-static GROUPS: [AtomicI32; MOST] = [const { AtomicI32::new(0) }; MOST];
+/// The workers, each as its number, which is its group's, in the upper half and its pidfd in the lower one. 0 where there is
+/// none.
+static WORKERS: [AtomicU64; MOST] = [const { AtomicU64::new(0) }; MOST];
 
-/// No group stands at or above this.
+/// No worker stands at or above this.
 static USED: AtomicUsize = AtomicUsize::new(0);
 
 /// The process that the table is about.
@@ -79,31 +84,41 @@ fn install() -> io::Result<()> {
     if installed == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
-/// This group stops with the program from now on.
-pub(crate) fn remember(leader: u32) {
+/// This worker and its group stop with the program from now on. The pidfd stays open until it is [forgotten](forget).
+pub(crate) fn remember(leader: u32, pidfd: BorrowedFd<'_>) {
     let own = std::process::id();
     if HOME.swap(own, SeqCst) != own {
         // What stands there was another process's, of which this one is a fork.
-        GROUPS.iter().for_each(|group| group.store(0, SeqCst));
+        WORKERS.iter().for_each(|worker| worker.store(0, SeqCst));
         USED.store(0, SeqCst);
     }
-    let Ok(leader) = i32::try_from(leader) else { return };
-    let free = |group: &&AtomicI32| group.compare_exchange(0, leader, SeqCst, SeqCst).is_ok();
-    if let Some(index) = GROUPS.iter().position(|group| free(&group)) {
+    let entry = entry(leader, pidfd);
+    let free = |worker: &&AtomicU64| worker.compare_exchange(0, entry, SeqCst, SeqCst).is_ok();
+    if let Some(index) = WORKERS.iter().position(|worker| free(&worker)) {
         USED.fetch_max(index + 1, SeqCst);
     }
 }
 
-/// This group does not any more: its leader is about to be reaped.
-pub(crate) fn forget(leader: u32) {
-    let Ok(leader) = i32::try_from(leader) else { return };
-    for group in &GROUPS[..USED.load(SeqCst).min(MOST)] {
-        let _ = group.compare_exchange(leader, 0, SeqCst, SeqCst);
+/// They do not any more: the worker is about to be reaped.
+pub(crate) fn forget(leader: u32, pidfd: BorrowedFd<'_>) {
+    let entry = entry(leader, pidfd);
+    for worker in &WORKERS[..USED.load(SeqCst).min(MOST)] {
+        let _ = worker.compare_exchange(entry, 0, SeqCst, SeqCst);
     }
     // A handler that read the number before has counted itself before that. It sends without waiting for anybody.
     while SENDING.load(SeqCst) > 0 {
         std::thread::yield_now();
     }
+}
+
+/// How a worker stands in the table; [`parts`] reads it.
+fn entry(leader: u32, pidfd: BorrowedFd<'_>) -> u64 {
+    u64::from(leader) << 32 | u64::from(pidfd.as_raw_fd().cast_unsigned())
+}
+
+/// The number and the pidfd of a worker in the table.
+fn parts(entry: u64) -> (i32, i32) {
+    ((entry >> 32) as i32, entry as i32)
 }
 
 extern "C" fn on_stop(signal: libc::c_int) {
@@ -157,11 +172,18 @@ fn send_to_all(signal: libc::c_int) {
         return;
     }
     SENDING.fetch_add(1, SeqCst);
-    for group in &GROUPS[..USED.load(SeqCst).min(MOST)] {
-        let group = group.load(SeqCst);
-        if group > 0 {
-            // SAFETY: async-signal-safe and without memory; the group's leader is not reaped, as `forget` waits for us.
-            unsafe { libc::kill(-group, signal) };
+    for worker in &WORKERS[..USED.load(SeqCst).min(MOST)] {
+        let entry = worker.load(SeqCst);
+        if entry == 0 {
+            continue;
+        }
+        let (leader, pidfd) = parts(entry);
+        let no_info = std::ptr::null::<libc::siginfo_t>();
+        // SAFETY: a call that is async-signal-safe and a bare system call, both without memory; the worker is not reaped and
+        // its pidfd is not closed, as `forget` waits for us.
+        unsafe {
+            libc::kill(-leader, signal);
+            libc::syscall(libc::SYS_pidfd_send_signal, pidfd, signal, no_info, 0);
         }
     }
     SENDING.fetch_sub(1, SeqCst);

@@ -5,7 +5,7 @@ use std::io::BufRead;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use pool_core::Builder;
+use pool_core::{Builder, Task};
 use rustix::fs::{FileType, Mode};
 
 use crate::alone::{Ended, Host, Scene};
@@ -28,12 +28,18 @@ mod b10_one_ctrl_c_ends_a_program_with_its_workers {
 mod b10_ctrl_z_stops_workers_with_the_program_and_time_limits_wait {
     #[test]
     fn shared_memory() {
-        super::stop(concat!(module_path!(), "::shared_memory"), crate::backends::shared_memory());
+        super::stop(concat!(module_path!(), "::shared_memory"), crate::backends::shared_memory(), || ());
+    }
+
+    #[test]
+    fn a_worker_that_has_left_its_group() {
+        let path = concat!(module_path!(), "::a_worker_that_has_left_its_group");
+        super::stop(path, crate::backends::shared_memory(), crate::escapes::join_a_group_of_others);
     }
 
     #[test]
     fn ipc_channel() {
-        super::stop(concat!(module_path!(), "::ipc_channel"), crate::backends::ipc_channel());
+        super::stop(concat!(module_path!(), "::ipc_channel"), crate::backends::ipc_channel(), || ());
     }
 }
 
@@ -223,7 +229,7 @@ fn b10_a_program_that_is_killed_while_it_is_stopped_leaves_nobody() {
     let path = "job_control::b10_a_program_that_is_killed_while_it_is_stopped_leaves_nobody";
     let host = match Scene::of(path) {
         Scene::Outside(host) => host,
-        Scene::Alone => return stop_here(crate::backends::shared_memory()),
+        Scene::Alone => return stop_here(crate::backends::shared_memory(), || ()),
     };
     let seen = at_terminal(host, "kill");
     assert!(seen.contains("the job ended with -9"), "{seen}");
@@ -290,18 +296,20 @@ fn b10_a_program_that_is_killed_before_its_workers_have_come_to_a_stop_leaves_no
     std::fs::remove_file(fifo).unwrap();
 }
 
-fn stop(path: &str, builder: Builder) {
+/// Stops a program whose worker has run a task that prepares it.
+fn stop(path: &str, builder: Builder, prepare: impl Task<(), Output = ()>) {
     let host = match Scene::of(path) {
         Scene::Outside(host) => host,
-        Scene::Alone => return stop_here(builder),
+        Scene::Alone => return stop_here(builder, prepare),
     };
     let seen = at_terminal(host, "stop");
     assert!(seen.contains("the job ended with 0") && seen.contains("both have their results"), "{seen}");
 }
 
-fn stop_here(builder: Builder) {
+fn stop_here(builder: Builder, prepare: impl Task<(), Output = ()>) {
     let gate = Gate::new();
     let pool = pool(builder, 1);
+    pool.submit(prepare, ()).unwrap().result().unwrap();
     let future = pool.task().timeout(LIMIT).deadline(2 * LIMIT).submit(stop_at, (gate.name(), 1)).unwrap();
     let behind = pool.task().deadline(2 * LIMIT).submit(stop_at, (gate.name(), 2)).unwrap();
     let held = gate.next();

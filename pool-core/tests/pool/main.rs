@@ -18,6 +18,7 @@ mod chaos;
 mod deadlock;
 mod descriptors;
 mod draining;
+mod escapes;
 mod executor;
 mod forced;
 mod forks;

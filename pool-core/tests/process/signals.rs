@@ -55,6 +55,28 @@ fn a141_a_killed_process_ends_by_sigkill() {
 }
 
 #[test]
+fn a_process_that_left_the_group_of_its_own_is_ended_like_any_other() {
+    fn leave(ear: String) {
+        let programs = rustix::process::getpgid(Some(rustix::process::getppid().unwrap())).unwrap();
+        rustix::process::setpgid(None, Some(programs)).unwrap();
+        say(&ear, "gone");
+        sleep_for_ever();
+    }
+    for code in [-15, -9, -2] {
+        let mut ear = Ear::new();
+        let child = Process::builder().own_group().target(leave, (ear.path(),));
+        child.start().unwrap();
+        assert_eq!(ear.line(), "gone");
+        match code {
+            -15 => child.terminate().unwrap(),
+            -9 => child.kill().unwrap(),
+            _ => child.interrupt().unwrap(),
+        }
+        assert_eq!(end_of(&child), Some(code));
+    }
+}
+
+#[test]
 fn a_process_with_a_group_of_its_own_takes_what_it_started_along() {
     fn leader(ear: String) {
         let child = Process::builder().outlive_parent().target(

@@ -239,6 +239,47 @@ pub(crate) fn contract_05_signals_reach_the_worker_and_what_it_started(backend: 
     wait_for_pid(child);
 }
 
+/// With somebody left in its group, whom a signal to that meets, and without.
+pub(crate) fn contract_05_signals_reach_a_worker_that_left_its_process_group(backend: &dyn Backend) {
+    let mut rig = Rig::new(backend);
+    for (signal, leaves_a_child) in
+        [(libc::SIGTERM, false), (libc::SIGTERM, true), (libc::SIGKILL, false), (libc::SIGKILL, true)]
+    {
+        let (link, gate) = (rig.start(), Gate::new());
+        let mut child = None;
+        if leaves_a_child {
+            post(&link, frame(1, request("child", &[]), 1));
+            let pid = rig.outcome(&link).result.expect("it was carried");
+            child = Some(u32::from_le_bytes(pid.try_into().expect("a process's number")));
+        }
+        post(&link, frame(2, request("leave-group", &[]), 1));
+        assert_eq!(rig.outcome(&link), echo(2, 0, &[]));
+        post(&link, frame(3, request(&format!("stop {}", gate.name()), &[]), 1));
+        let _held = gate.next();
+        assert!(link.signal(signal, true));
+        let end = rig.end(&link);
+        assert_eq!((end.cause, end.lost[0].blamed), (ExitCause::Signal(signal), Some(0)));
+        child.into_iter().for_each(wait_for_pid);
+    }
+}
+
+/// A second one might end what a handler began at the first.
+pub(crate) fn contract_05_a_signal_to_the_group_comes_once(backend: &dyn Backend) {
+    let mut rig = Rig::new(backend);
+    for deed in ["echo", "leave-group"] {
+        let (link, gate) = (rig.start(), Gate::new());
+        post(&link, frame(1, request(deed, &[]), 1));
+        assert_eq!(rig.outcome(&link), echo(1, 0, &[]));
+        post(&link, frame(2, request(&format!("count-signals {}", gate.name()), &[]), 1));
+        let held = gate.next();
+        // Signals of this kind are queued, each by itself.
+        assert!(link.signal(libc::SIGRTMIN(), true));
+        held.release();
+        assert_eq!(rig.outcome(&link).result.expect("it was carried"), [1], "{deed}");
+        rig.close(&link);
+    }
+}
+
 /// A task closes all descriptors that it can find: the worker is of no use any more, and ends.
 pub(crate) fn contract_05_worker_that_loses_its_descriptors_is_a_loss_like_any_other(backend: &dyn Backend) {
     let mut rig = Rig::new(backend);

@@ -138,6 +138,8 @@ claims! {
     ending::contract_05_worker_that_is_closed_before_it_came_up_ends_in_order needs anything;
     ending::contract_05_worker_that_leaves_an_item_unpublished_is_blamed_for_it_alone needs anything;
     ending::contract_05_signals_reach_the_worker_and_what_it_started needs processes;
+    ending::contract_05_signals_reach_a_worker_that_left_its_process_group needs processes;
+    ending::contract_05_a_signal_to_the_group_comes_once needs processes;
     ending::contract_05_worker_that_loses_its_descriptors_is_a_loss_like_any_other needs processes;
     waiting::contract_06_one_wait_covers_many_links_and_their_ends needs anything;
     waiting::contract_06_wake_ends_the_wait_under_way_or_the_next_one needs anything;

@@ -4,10 +4,11 @@
 //! worker threads. See [`act`] for the words.
 
 use std::io::Write;
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Instant;
 
 use pool_ipc::{Assignment, Entry, FarEnd, Job, MAX_SAID};
-use rustix::process::{Resource, Rlimit, setrlimit};
+use rustix::process::{Resource, Rlimit, getpgid, getppid, setpgid, setrlimit};
 
 use crate::{attacks, gate, isolated};
 
@@ -119,6 +120,12 @@ fn act(item: u32, request: &[u8], begun: u32, assignment: &dyn Assignment) -> Ve
             setrlimit(Resource::Nofile, none).expect("limits may be lowered");
         }
         ["attack", how] => return attacks::attack(how),
+        ["leave-group"] => {
+            let parent = getppid().expect("a worker has a parent");
+            let group = getpgid(Some(parent)).expect("it lives");
+            setpgid(None, Some(group)).expect("both are of one session");
+        }
+        ["count-signals", gate] => return vec![count_signals(gate, item)],
         ["child"] => return attacks::start_sleeper(),
         ["give", size] => return vec![7; size.parse().expect("a number")],
         _ => {}
@@ -181,6 +188,18 @@ fn die(how: &str) {
         "by-segv" => raise(libc::SIGSEGV),
         code => std::process::exit(code.parse().expect("a number")),
     }
+}
+
+/// How often the first of the real-time signals comes to this process while it stops at the gate.
+fn count_signals(gate: &str, item: u32) -> u8 {
+    static COUNT: AtomicU8 = AtomicU8::new(0);
+    extern "C" fn count(_: libc::c_int) {
+        COUNT.fetch_add(1, Ordering::SeqCst);
+    }
+    // SAFETY: the handler adds to an atomic, and does nothing else.
+    unsafe { libc::signal(libc::SIGRTMIN(), count as *const () as libc::sighandler_t) };
+    gate::stop_at(gate, item);
+    COUNT.load(Ordering::SeqCst)
 }
 
 fn raise(signal: i32) {
