@@ -166,8 +166,11 @@ impl Child {
     /// Whether it is in another group than that which it led. By its number, which may be another process's by now: the
     /// answer is wrong then, and does no harm, as nobody is left to get a signal by pidfd.
     fn has_left_group(&self) -> bool {
-        let pid = raw_pid(self.pid);
-        rustix::process::getpgid(Some(pid)).is_ok_and(|group| group != pid)
+        let pid = raw_pid(self.pid).as_raw_nonzero().get();
+        // SAFETY: asks for a number and touches no memory. By libc: a group from outside of this pid namespace has the number
+        // 0, which rustix's type cannot hold.
+        let group = unsafe { libc::getpgid(pid) };
+        group >= 0 && group != pid
     }
 
     fn signal_itself(&self, signal: i32) -> bool {

@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use pool_core::{Builder, ExitCause, Future, ProcessPoolExecutor, Shutdown, TaskError};
-use rustix::process::{Pid, getpgid, getpid, getppid, setpgid};
+use rustix::process::{Pid, getpgid, getpid, setpgid};
 
 use crate::backends::{again, pool};
 use crate::gate::{Gate, stop_at};
@@ -27,13 +27,22 @@ const HOUR: Duration = Duration::from_secs(3600);
 /// How long a task is asked to end before it is killed, and by what it ends then.
 const GRACES: [(Duration, ExitCause); 2] = [(HOUR, ExitCause::Signal(15)), (Duration::ZERO, ExitCause::Signal(9))];
 
-/// Moves this worker into the group of its program. Where a child stays behind in the worker's own group, a signal to that
+/// Moves this worker into a group of others. Where a child stays behind in the worker's own group, a signal to that
 /// meets somebody.
 fn leave(leaves_a_child: bool) -> Option<u32> {
     let child = leaves_a_child.then(start_sleeper);
-    setpgid(None, Some(getpgid(Some(getppid().unwrap())).unwrap())).unwrap();
+    join_another_group();
     assert_ne!(getpgid(None).unwrap(), getpid());
     child
+}
+
+/// Not the program's, which may be from outside of the pid namespace and then has no number.
+#[expect(clippy::disallowed_methods, reason = "stands for what a task may start")]
+pub(crate) fn join_another_group() {
+    let mut other = Command::new("sleep").arg("1000").stdin(Stdio::null()).process_group(0).spawn().unwrap();
+    setpgid(None, Some(Pid::from_child(&other))).unwrap();
+    other.kill().unwrap();
+    other.wait().unwrap();
 }
 
 #[expect(clippy::disallowed_methods, reason = "stands for what a task may start")]

@@ -1,5 +1,7 @@
 //! Processes that are ended from outside.
 
+use std::os::unix::process::CommandExt;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use pool_core::Process;
@@ -54,11 +56,19 @@ fn a141_a_killed_process_ends_by_sigkill() {
     assert_eq!(ended_by(|child| child.kill().unwrap()), Some(-9));
 }
 
+/// Not the program's, which may be from outside of the pid namespace and then has no number.
+#[expect(clippy::disallowed_methods, reason = "stands for what a process may start")]
+fn join_another_group() {
+    let mut other = Command::new("sleep").arg("1000").stdin(Stdio::null()).process_group(0).spawn().unwrap();
+    rustix::process::setpgid(None, Some(rustix::process::Pid::from_child(&other))).unwrap();
+    other.kill().unwrap();
+    other.wait().unwrap();
+}
+
 #[test]
 fn a_process_that_left_the_group_of_its_own_is_ended_like_any_other() {
     fn leave(ear: String) {
-        let programs = rustix::process::getpgid(Some(rustix::process::getppid().unwrap())).unwrap();
-        rustix::process::setpgid(None, Some(programs)).unwrap();
+        join_another_group();
         say(&ear, "gone");
         sleep_for_ever();
     }

@@ -4,8 +4,9 @@ use std::fs::OpenOptions;
 use std::io::Write;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::fs::FileExt;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use pool_ipc::{Backend, Corrupt, ExitCause};
 use rustix::fs::{MemfdFlags, SealFlags};
@@ -153,6 +154,16 @@ pub(crate) fn start_sleeper() -> Vec<u8> {
     #[expect(clippy::disallowed_methods, reason = "stands for what a task may start")]
     let child = command.spawn().expect("sleep is there");
     child.id().to_le_bytes().to_vec()
+}
+
+/// A child with a group that this worker may join. Not its program's, which may be from outside of the pid namespace and
+/// then has no number.
+pub(crate) fn start_in_a_group_of_its_own() -> Child {
+    let mut command = Command::new("sleep");
+    command.arg("1000").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
+    #[expect(clippy::disallowed_methods, reason = "stands for what a task may start")]
+    let child = command.spawn();
+    child.expect("sleep is there")
 }
 
 /// Where a memfd of this name is mapped.

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Instant;
 
 use pool_ipc::{Assignment, Entry, FarEnd, Job, MAX_SAID};
-use rustix::process::{Resource, Rlimit, getpgid, getppid, setpgid, setrlimit};
+use rustix::process::{Pid, Resource, Rlimit, setpgid, setrlimit};
 
 use crate::{attacks, gate, isolated};
 
@@ -121,9 +121,10 @@ fn act(item: u32, request: &[u8], begun: u32, assignment: &dyn Assignment) -> Ve
         }
         ["attack", how] => return attacks::attack(how),
         ["leave-group"] => {
-            let parent = getppid().expect("a worker has a parent");
-            let group = getpgid(Some(parent)).expect("it lives");
-            setpgid(None, Some(group)).expect("both are of one session");
+            let mut other = attacks::start_in_a_group_of_its_own();
+            setpgid(None, Some(Pid::from_child(&other))).expect("both are of one session");
+            other.kill().expect("it is our child");
+            other.wait().expect("it is our child");
         }
         ["count-signals", gate] => return vec![count_signals(gate, item)],
         ["child"] => return attacks::start_sleeper(),
