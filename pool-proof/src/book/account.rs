@@ -70,6 +70,8 @@ pub(super) enum Came {
     #[default]
     Nothing,
     Value,
+    /// Its first attempt failed as it was to, and nothing was tried again.
+    Failed,
     Lost,
     NeverRan,
     /// It was stopped while it ran.
@@ -134,6 +136,7 @@ impl Account {
     pub(super) fn settle(&mut self, end: &End, phase: Phase) -> Result<(), String> {
         let before = self.end;
         self.end = match end {
+            End::Panicked if self.terms.fails_first => Came::Failed,
             End::Right | End::Panicked => Came::Value,
             End::Lost(_) | End::Exhausted { .. } => Came::Lost,
             End::Cancelled | End::ShutDown | End::Late => Came::NeverRan,
@@ -211,6 +214,7 @@ impl Account {
         match (self.end, self.execution) {
             (Came::Nothing, _) => Err("came to no end"),
             (Came::Value, Execution::None) => Err("has a value and never ran"),
+            (Came::Failed, Execution::None) => Err("failed and never ran"),
             (Came::Value, _) if self.terms.fails_first && self.attempts < 2 => {
                 Err("has the value of an attempt that fails")
             }

@@ -236,3 +236,22 @@ fn who_was_stopped_was_the_last_and_who_came_too_late_did_not_run() {
     });
     assert!(went_on > 0);
 }
+
+#[test]
+fn a_first_attempt_that_fails_as_it_was_to_is_the_end_only_where_nothing_is_tried_again() {
+    let terms = Terms { attempts: 4, fails_first: true, ..Terms::default() };
+    let end = |phase| {
+        trial(terms, |book, task| {
+            begin(book, task, WORKER);
+            book.enter(phase);
+            book.settle(task, End::Panicked);
+        })
+    };
+    assert_eq!(end(Phase::Cancelling), 0);
+    assert_eq!(end(Phase::Open), 1);
+    let never_ran = trial(terms, |book, task| {
+        book.enter(Phase::Cancelling);
+        book.settle(task, End::Panicked);
+    });
+    assert_eq!(never_ran, 1);
+}
