@@ -111,7 +111,7 @@ pub use shared_memory::SharedMemory;
 pub use soft_stop::{forget_soft_stop, heed_soft_stop};
 pub use stderr::WorkerStderr;
 #[doc(hidden)]
-pub use telling::survive;
+pub use telling::{discard, survive};
 pub use terms::{Assignment, Running, Terms};
 #[cfg(not(all(target_os = "linux", not(pool_portable))))]
 pub use unsupported::{

@@ -27,7 +27,8 @@ pub fn survive(log: impl FnOnce()) {
 }
 
 /// Drops a panic's payload, whose destructor may panic in turn; what that one throws is leaked.
-fn discard(payload: Box<dyn Any + Send>) {
+#[doc(hidden)]
+pub fn discard(payload: Box<dyn Any + Send>) {
     if let Err(again) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
         std::mem::forget(again);
     }

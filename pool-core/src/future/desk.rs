@@ -33,12 +33,9 @@ pub(crate) trait Desk: Send + Sync {
         false
     }
 
-    /// Hears that a future is about to take its frame back from a link, and perhaps those of others.
-    fn recalling(&self) {}
-
-    /// Hears that this is over, and what was taken back if anything was.
-    fn recalled(&self, recall: Option<Recall>) {
-        let _ = recall;
+    /// Has frames taken back from links by somebody who cancels. Nobody else sees those until they are given here.
+    fn recall(&self, take_back: &mut dyn FnMut() -> Vec<Recall>) {
+        drop(take_back());
     }
 
     /// Hears that a task was cancelled which may have waited for its next attempt.
@@ -64,20 +61,13 @@ pub(crate) fn run_callback(callback: Callback) {
 pub(super) fn guard(what: &str, call: impl FnOnce()) {
     let Err(payload) = catch_unwind(AssertUnwindSafe(call)) else { return };
     pool_ipc::tell!(Error, "{what} panicked: {}", panic_text(&*payload));
-    discard(payload);
+    pool_ipc::discard(payload);
 }
 
 /// What a panic said, where it said it in words.
 pub(crate) fn panic_text(payload: &(dyn Any + Send)) -> &str {
     let text = payload.downcast_ref::<&str>().copied();
     text.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("a value that is no text")
-}
-
-/// Drops a panic's payload, whose destructor may panic in turn; what that one throws is leaked.
-pub(super) fn discard(payload: Box<dyn Any + Send>) {
-    if let Err(again) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
-        std::mem::forget(again);
-    }
 }
 
 enum Nobody {}

@@ -5,12 +5,14 @@
 //! outcome through `state::Shared`, anybody else through a [`Completer`].
 //!
 //! Read in this order: `snapshot` (the states), `desk` (where callbacks run), `value` (the bytes), `watch` and
-//! `listeners` (who hears of the end), `retry` (what is run again), `pack` (what travels together), `state` (the steps), `listening` (taking listeners on and calling them), this
-//! file, `completer`, `wait`, `as_completed`.
+//! `listeners` (who hears of the end), `retry` (what is run again), `pack` (what travels together), `state` (the steps),
+//! `listening` (taking listeners on and calling them), this file, `completer`, `wait`, `as_completed`.
 
 mod as_completed;
 mod completer;
 mod desk;
+#[cfg(all(test, not(loom)))]
+pub(crate) mod fake_link;
 mod listeners;
 mod listening;
 mod pack;

@@ -219,15 +219,18 @@ impl Shared {
     /// Cancels the task if it has not begun. True if it is cancelled, by this call or before.
     pub(crate) fn cancel(&self) -> bool {
         let desk = self.desk.upgrade();
-        if desk.as_ref().is_some_and(|desk| desk.is_foreign()) {
+        if self.is_done() || desk.as_ref().is_some_and(|desk| desk.is_foreign()) {
             return self.is_cancelled();
         }
-        if let Some(desk) = &desk {
-            desk.recalling();
-        }
-        let (callbacks, recalled) = self.end_unbegun(self.state.lock(), &TaskError::Cancelled);
-        if let Some(desk) = &desk {
-            desk.recalled(recalled);
+        let mut callbacks = Vec::new();
+        let mut take_back = || {
+            let (due, recalled) = self.end_unbegun(self.state.lock(), &TaskError::Cancelled);
+            callbacks = due;
+            recalled.into_iter().collect()
+        };
+        match &desk {
+            Some(desk) => desk.recall(&mut take_back),
+            None => drop(take_back()),
         }
         if let (Some(_), Some(desk)) = (&self.retry, desk) {
             desk.withdrawn();

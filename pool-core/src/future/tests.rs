@@ -4,82 +4,10 @@ use std::sync::Weak;
 use std::thread::ThreadId;
 
 use parking_lot::Mutex;
-use pool_ipc::{Body, Frame, Link, LinkEvent, LinkId, Refused, Running, Ticket};
+use pool_ipc::{Body, Frame, Link, LinkId};
 
+use super::fake_link::{FakeLink, TICKET};
 use super::*;
-
-const TICKET: Ticket = Ticket(7);
-
-/// A link that holds one frame at most and does what the test says.
-#[derive(Debug, Default)]
-struct FakeLink {
-    frame: Mutex<Option<Frame>>,
-    is_running: Mutex<bool>,
-}
-
-impl FakeLink {
-    fn with_frame() -> Arc<Self> {
-        let frame = Frame::new(Arc::new(()), vec![1, 2, 3], 1);
-        Arc::new(Self { frame: Mutex::new(Some(frame)), is_running: Mutex::new(false) })
-    }
-
-    /// The worker takes the frame and runs it.
-    fn begin(&self) {
-        *self.frame.lock() = None;
-        *self.is_running.lock() = true;
-    }
-}
-
-impl Link for FakeLink {
-    fn id(&self) -> LinkId {
-        LinkId(3)
-    }
-
-    fn pid(&self) -> u32 {
-        0
-    }
-
-    fn capacity(&self) -> u32 {
-        1
-    }
-
-    fn post(&self, frame: Frame) -> Result<Ticket, Refused> {
-        assert!(self.frame.lock().replace(frame).is_none(), "it holds one frame at most");
-        Ok(TICKET)
-    }
-
-    fn recall(&self, ticket: Ticket) -> Option<Frame> {
-        assert_eq!(ticket, TICKET);
-        self.frame.lock().take()
-    }
-
-    fn is_running(&self, ticket: Ticket, item: u32) -> bool {
-        assert_eq!((ticket, item), (TICKET, 0));
-        *self.is_running.lock()
-    }
-
-    fn running(&self) -> Option<Running> {
-        None
-    }
-
-    fn shortest_timeout(&self) -> Option<Duration> {
-        None
-    }
-
-    fn cancel(&self, _ticket: Ticket) {}
-
-    fn outstanding(&self) -> usize {
-        0
-    }
-
-    fn collect(&self, _: &mut Vec<LinkEvent>) {}
-
-    fn close(&self) {}
-
-    fn signal(&self, _: i32, _: bool) -> bool {
-        false
-    }
-}
 
 /// A desk that keeps what it is given until the test runs it.
 #[derive(Default)]
@@ -113,8 +41,8 @@ impl Desk for FakeDesk {
         *self.thread.lock() == Some(std::thread::current().id())
     }
 
-    fn recalled(&self, recall: Option<Recall>) {
-        if let Some(Recall { link, rest }) = recall {
+    fn recall(&self, take_back: &mut dyn FnMut() -> Vec<Recall>) {
+        for Recall { link, rest } in take_back() {
             self.recalled.lock().push(link);
             self.rests.lock().extend(rest);
         }
@@ -146,7 +74,7 @@ fn a_task_that_is_cancelled_while_its_pack_is_put_together_keeps_the_pack_from_b
     assert!(futures[1].shared().load_onto(&pack, 1));
     assert!(futures[1].cancel() && futures[1].cancelled());
     assert!(matches!(pack.post(&frames, &(Arc::clone(&link) as _)), Sending::Broken));
-    assert!(link.frame.lock().is_none() && desk.recalled.lock().is_empty());
+    assert!(link.frames.lock().is_empty() && desk.recalled.lock().is_empty());
     // The others are where they were, and can be cancelled as well.
     assert_eq!(futures[0].state(), FutureState::Pending);
     assert!(futures[0].cancel());
@@ -158,10 +86,10 @@ fn a_task_that_is_had_back_from_a_pack_brings_its_neighbours_and_leaves_those_th
     let (desk, futures, frames) = small_tasks(4);
     let (pack, link) = (Pack::of(&frames).unwrap(), Arc::new(FakeLink::default()));
     assert!(matches!(pack.post(&frames, &(Arc::clone(&link) as _)), Sending::Posted));
-    let posted = link.frame.lock().take().unwrap();
+    let posted = link.frames.lock().pop_front().unwrap();
     assert_eq!((posted.window.clone(), posted.rank, posted.terms.is_none()), (0..4, 5, true));
     // The worker has begun the first.
-    *link.frame.lock() = Some(Frame { window: 1..4, ..posted });
+    link.frames.lock().push_back(Frame { window: 1..4, ..posted });
     assert!(!futures[0].cancel(), "it may have begun");
     let rest = desk.rests.lock().pop().unwrap();
     assert_eq!((rest.window.clone(), &*desk.recalled.lock()), (1..4, &vec![LinkId(3)]));
@@ -243,7 +171,7 @@ fn a_posted_task_that_has_not_begun_is_recalled_by_cancel_and_the_desk_hears_of_
     let link = FakeLink::with_frame();
     post(&shared, &link);
     assert!(future.cancel());
-    assert!(link.frame.lock().is_none());
+    assert!(link.frames.lock().is_empty());
     assert_eq!(*desk.recalled.lock(), [LinkId(3)]);
     assert!(shared.is_cancelled());
     assert!(matches!(shared.post_with::<()>(|| unreachable!("it is cancelled")), Posting::Cancelled));
@@ -282,7 +210,7 @@ fn a_task_that_was_stopped_too_late_to_be_had_back_does_not_begin_when_it_comes_
     let (desk, shared, future) = pooled();
     let link = FakeLink::with_frame();
     post(&shared, &link);
-    *link.frame.lock() = None;
+    link.frames.lock().clear();
     let (callbacks, room) = shared.withdraw(&TaskError::Abandoned);
     assert!(callbacks.is_empty() && room.is_none() && !future.done(), "its worker may have begun it");
     let journal = Journal::default();

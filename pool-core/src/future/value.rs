@@ -12,7 +12,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::error::{CodecError, Coded, NoMemory, Reason, TaskError};
-use crate::future::desk::{discard, panic_text};
+use crate::future::desk::panic_text;
 use crate::task::{EncodeFailure, decode, encode_into};
 
 /// The error number of a process that has no memory left, on every Unix.
@@ -49,7 +49,7 @@ impl Encoded {
             Ok(Err(reason)) => reason,
             Err(payload) => {
                 let reason = format!("its Deserialize panicked: {}", panic_text(&*payload));
-                discard(payload);
+                pool_ipc::discard(payload);
                 Reason::of_type(reason)
             }
         };

@@ -41,7 +41,7 @@ impl Manager {
     fn act(&mut self, action: Action, now: Instant, answers: &mut VecDeque<Event>) {
         match action {
             Action::Start(id) => self.pool.orders.give(Order::Start(id)),
-            Action::Feed { link, frames } => answers.extend(self.order_feed(link, frames)),
+            Action::Feed { link, items } => answers.extend(self.order_feed(link, items)),
             Action::Steal { thief } => self.steal_for(thief, answers),
             Action::Recall(id) => {
                 let frames = self.pool.link(id).map(|link| link.recall_tail(Share::All)).unwrap_or_default();
@@ -82,13 +82,13 @@ impl Manager {
     }
 
     /// Has the feeder post frames, or answers for it where the link is gone.
-    fn order_feed(&self, id: LinkId, frames: usize) -> Option<Event> {
-        let frames = self.pool.backlog.reserve(frames);
+    fn order_feed(&self, id: LinkId, items: usize) -> Option<Event> {
+        let frames = self.pool.backlog.reserve(items);
         let Some(link) = self.pool.link(id) else {
             self.pool.backlog.unreserve(frames);
             return Some(Event::Fed(id));
         };
-        self.pool.orders.give(Order::Feed { link, frames });
+        self.pool.orders.give(Order::Feed { link, frames, items });
         None
     }
 

@@ -7,7 +7,7 @@ use std::ops::Range;
 use std::sync::{Arc, Weak};
 use std::time::Instant;
 
-use pool_ipc::{Link, LinkId, Refused, Ticket};
+use pool_ipc::{Link, Refused, Ticket};
 
 use crate::error::TaskError;
 use crate::future::{Desk, Encoded, Posting, Recall, Retry};
@@ -183,11 +183,10 @@ impl Batch {
         if desk.as_ref().is_some_and(|desk| desk.is_foreign()) {
             return;
         }
-        for link in self.withdraw(&TaskError::Cancelled) {
-            if let Some(desk) = &desk {
-                desk.recalling();
-                desk.recalled(Some(Recall { link, rest: None }));
-            }
+        let mut take_back = || self.withdraw(&TaskError::Cancelled);
+        match &desk {
+            Some(desk) => desk.recall(&mut take_back),
+            None => drop(take_back()),
         }
         if let (Some(_), Some(desk)) = (&self.retry, &desk) {
             desk.withdrawn();
@@ -207,7 +206,7 @@ impl Batch {
     /// Ends all that nobody has begun with this error, and gives the links that have room now. What is in the pool's hands
     /// is dropped when it comes to be posted.
     #[must_use]
-    pub(crate) fn withdraw(&self, error: &TaskError) -> Vec<LinkId> {
+    pub(crate) fn withdraw(&self, error: &TaskError) -> Vec<Recall> {
         let mut state = self.state.lock();
         state.ended = Some(error.clone());
         let recall = |away: &Away| away.link.recall(away.ticket).map(|frame| (away.link.id(), frame.window));
@@ -223,7 +222,7 @@ impl Batch {
         }
         drop(state);
         self.resolved.notify_all();
-        recalled.into_iter().map(|(link, _)| link).collect()
+        recalled.into_iter().map(|(link, _)| Recall { link, rest: None }).collect()
     }
 }
 

@@ -56,7 +56,14 @@ impl Manager {
         while let Some((owner, item, outcome)) = self.completions.pop_front() {
             self.conclude(owner, item, outcome, now);
         }
-        if were_some && self.state.awaits_its_end() && !self.abandoned {
+        if were_some {
+            self.end_if_due(now);
+        }
+    }
+
+    /// Something is over that a pool which drains may have waited for as its last.
+    pub(super) fn end_if_due(&mut self, now: Instant) {
+        if self.state.awaits_its_end() && !self.abandoned {
             self.decide(Event::Submitted, now);
         }
     }

@@ -117,8 +117,8 @@ pub(crate) struct View {
 pub(crate) enum Action {
     /// Have the feeder start a worker under this name.
     Start(LinkId),
-    /// Have the feeder post so many frames of the backlog.
-    Feed { link: LinkId, frames: usize },
+    /// Have the feeder post frames of the backlog, as many as have so many items.
+    Feed { link: LinkId, items: usize },
     /// Callers may post to it.
     Offer(LinkId),
     /// Callers may no longer post to it, and report whether one already has.

@@ -22,7 +22,7 @@ use crate::manager::work::Work;
 pub(crate) fn obey(pool: &Pool, order: Order) {
     match order {
         Order::Start(id) => start(pool, id),
-        Order::Feed { link, frames } => feed(pool, &link, frames),
+        Order::Feed { link, frames, items } => feed(pool, &link, frames, items),
     }
 }
 
@@ -43,13 +43,14 @@ fn start(pool: &Pool, id: LinkId) {
     pool.tell(event);
 }
 
-fn feed(pool: &Pool, link: &Arc<dyn Link>, frames: usize) {
+fn feed(pool: &Pool, link: &Arc<dyn Link>, frames: usize, items: usize) {
     let together = pool.packing().together(frames);
     let mut feeding = Feeding { pool, link, together, pile: Vec::new(), limited: false, several: false };
     // What the link has already may be later than anything that came back.
     let mut last = if link.outstanding() == 0 { 0 } else { u64::MAX };
-    let mut left = frames;
-    while left > 0 {
+    // The first frame is posted whatever it has.
+    let (mut left, mut items) = (frames, items);
+    while left > 0 && items > 0 {
         let frame = match pool.backlog.pop_behind(last) {
             Popped::Frame(frame) => frame,
             Popped::Overdue => break,
@@ -58,8 +59,8 @@ fn feed(pool: &Pool, link: &Arc<dyn Link>, frames: usize) {
                 break;
             }
         };
-        // Of a frame of several items the others are not counted as reserved.
-        left = left.saturating_sub(1);
+        left -= 1;
+        items = items.saturating_sub(frame.items() as usize);
         last = last.max(frame.rank);
         if feeding.take(frame).is_err() {
             break;
@@ -207,4 +208,34 @@ impl Feeding<'_> {
 fn fail(pool: &Pool, work: &Work<'_>, window: Range<u32>, error: &TaskError) {
     pool.run_callbacks(work.fail(window, error));
     pool.backlog.settle();
+}
+
+#[cfg(test)]
+mod tests {
+    use pool_ipc::{Backend, InProcess};
+
+    use super::*;
+    use crate::future::fake_link::FakeLink;
+    use crate::manager::{Batch, Strength, TimeLimits};
+
+    #[test]
+    fn a_feed_ends_with_the_frame_that_has_the_last_of_the_items_asked_for() {
+        let hub = InProcess::new().open().expect("threads need nothing");
+        let strength = Strength { max_workers: 1, max_tasks: None, packing: Packing::of(true) };
+        let pool = Pool::new(hub, Box::new(|| unreachable!("nobody is started")), TimeLimits::default(), strength);
+        for _ in 0..10 {
+            let batch = Batch::new("work", std::sync::Weak::<Pool>::new(), None, 100);
+            pool.backlog.push(Frame::new(batch, Vec::new(), 100));
+        }
+        let posted = |items: usize| {
+            let link = Arc::new(FakeLink::default());
+            let frames = pool.backlog.reserve(items);
+            feed(&pool, &(Arc::clone(&link) as _), frames, items);
+            let posted = link.frames.lock().len();
+            pool.take_back(std::mem::take(&mut *link.frames.lock()));
+            assert_eq!(pool.backlog.waiting(), 10, "what was not posted is not reserved any more");
+            posted
+        };
+        assert_eq!([1, 100, 101, 999, 4096].map(posted), [1, 1, 2, 10, 10]);
+    }
 }

@@ -157,7 +157,7 @@ impl Manager {
 
     /// What callers and the feeder said.
     fn hear(&mut self, inbox: Inbox, now: Instant) {
-        let Inbox { events, demands, stops, withdrawn, .. } = inbox;
+        let Inbox { events, demands, stops, withdrawn, recalled, .. } = inbox;
         for event in events {
             match event {
                 // It has run dry since, and is offered.
@@ -177,6 +177,9 @@ impl Manager {
         self.note_stops(stops, now);
         if withdrawn {
             self.forget_withdrawn(now);
+        }
+        if recalled {
+            self.end_if_due(now);
         }
         for demand in demands {
             match demand {

@@ -24,10 +24,11 @@ use crate::sync::plain::{Condvar, Mutex};
 /// What the feeder is told to do.
 pub(crate) enum Order {
     Start(LinkId),
-    /// Post so many frames, which were reserved.
+    /// Post of so many frames, which were reserved, those that have so many items together.
     Feed {
         link: Arc<dyn Link>,
         frames: usize,
+        items: usize,
     },
 }
 

@@ -89,6 +89,8 @@ pub(crate) struct Inbox {
     pub(crate) stops: Vec<Stop>,
     /// What waits for its next attempt may have been cancelled.
     pub(crate) withdrawn: bool,
+    /// A cancel is over that a pool which ends had to wait for.
+    pub(crate) recalled: bool,
 }
 
 /// What the owner of a pool asks for, beyond [`Event::ShutDown`].

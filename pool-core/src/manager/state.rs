@@ -296,17 +296,17 @@ impl State {
         }
     }
 
-    fn feed(&mut self, link: LinkId, frames: usize, view: View, actions: &mut Vec<Action>) {
+    fn feed(&mut self, link: LinkId, items: usize, view: View, actions: &mut Vec<Action>) {
         let Some(worker) = self.workers.get(&link) else { return };
         let (outstanding, was_free) = (worker.outstanding, worker.outstanding == 0);
         self.load(link, outstanding, |worker| {
-            worker.coming = frames;
+            worker.coming = items;
             if was_free && worker.stage == Stage::Ready {
                 worker.since = Some(view.now);
             }
         });
         self.feeds += 1;
-        actions.push(Action::Feed { link, frames });
+        actions.push(Action::Feed { link, items });
     }
 
     /// Changes a worker, and keeps count of those that have something to do.

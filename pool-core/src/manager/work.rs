@@ -62,10 +62,7 @@ impl<'a> Work<'a> {
                 let (callbacks, recalled) = shared.withdraw(error);
                 (callbacks, recalled.into_iter().collect())
             }
-            Self::Batch(batch) => {
-                let recalled = batch.withdraw(error).into_iter().map(|link| Recall { link, rest: None });
-                (Vec::new(), recalled.collect())
-            }
+            Self::Batch(batch) => (Vec::new(), batch.withdraw(error)),
         }
     }
 

@@ -1,9 +1,11 @@
 //! Small tasks that wait together travel together. Nobody notices: each has an outcome, a death, a cancellation and a kill of
 //! its own.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use pool_core::{Builder, Future, ProcessPoolExecutor, TaskError};
 
-use crate::backends::pool;
+use crate::backends::{again, pool};
 use crate::gate::{Gate, stop_at};
 use crate::losses::kill;
 
@@ -11,6 +13,7 @@ claims! { on_each_backend:
     small_tasks_that_come_in_a_flood_have_outcomes_of_their_own,
     tasks_that_are_cancelled_in_a_flood_do_not_run_and_their_neighbours_do,
     floods_from_many_threads_and_cancels_from_others_lose_nothing,
+    cancels_beside_a_shutdown_do_not_keep_the_pool_from_its_end,
 }
 
 claims! { on_processes:
@@ -115,4 +118,27 @@ fn a_task_that_is_killed_in_a_flood_costs_itself(builder: Builder) {
     assert!(matches!(stopped.result(), Err(TaskError::Killed(_))));
     drop(held);
     assert!((0..).zip(&flood).all(|(n, future)| future.result().unwrap() == 3 * n));
+}
+
+/// Of tasks that run or are done, which gives nothing back and tells the pool nothing.
+fn cancels_beside_a_shutdown_do_not_keep_the_pool_from_its_end(builder: Builder) {
+    for _ in 0..40 {
+        let pool = pool(again(&builder), 1);
+        let futures: Vec<_> = (0..20).map(|n| pool.submit(u64::wrapping_mul, (n, 2)).unwrap()).collect();
+        let is_over = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| {
+                    while !is_over.load(Ordering::Relaxed) {
+                        futures.iter().for_each(|future| {
+                            future.cancel();
+                        });
+                    }
+                });
+            }
+            pool.shutdown();
+            is_over.store(true, Ordering::Relaxed);
+        });
+        assert!(futures.iter().all(Future::done));
+    }
 }

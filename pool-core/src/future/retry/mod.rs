@@ -19,7 +19,6 @@ use serde::de::DeserializeOwned;
 
 use self::backoff::Backoff;
 use crate::error::{Causes, TaskError, TimeLimit, is_death};
-use crate::future::desk::discard;
 use crate::future::value::Encoded;
 
 /// When a failed task is run again. Made for one submit or one map, where it goes for each item by itself.
@@ -103,7 +102,7 @@ impl RetryPolicy {
             let judge = std::panic::AssertUnwindSafe(|| value.is_some_and(|value| unwanted(&value)));
             std::panic::catch_unwind(judge).unwrap_or_else(|payload| {
                 pool_ipc::tell!(Error, "a retry policy's predicate panicked");
-                discard(payload);
+                pool_ipc::discard(payload);
                 false
             })
         };

@@ -5,11 +5,33 @@ use std::sync::atomic::Ordering;
 
 use pool_ipc::Owner;
 
-use super::{GONE, Pool};
+use super::{GONE, OPEN, Pool};
 use crate::future::{Callback, Desk, Recall};
 use crate::manager::event::Event;
 use crate::manager::sentence::Why;
 use crate::manager::stopping::Stop;
+
+/// Keeps the pool from its end while somebody may hold frames that nobody else sees, whatever becomes of him.
+struct Recalling<'a>(&'a Pool);
+
+impl<'a> Recalling<'a> {
+    fn begin(pool: &'a Pool) -> Self {
+        pool.recalling.fetch_add(1, Ordering::SeqCst);
+        Self(pool)
+    }
+}
+
+impl Drop for Recalling<'_> {
+    fn drop(&mut self) {
+        self.0.recalling.fetch_sub(1, Ordering::SeqCst);
+        // After that: whoever shut the pool before the manager looked is seen here.
+        if self.0.gate.load(Ordering::SeqCst) != OPEN {
+            self.0.inbox.lock().recalled = true;
+            self.0.wake();
+            self.0.fail_if_finished();
+        }
+    }
+}
 
 impl Desk for Pool {
     fn run_soon(&self, callbacks: Vec<Callback>) -> Result<(), Vec<Callback>> {
@@ -35,19 +57,11 @@ impl Desk for Pool {
         self.home != pool_ipc::fork_generation()
     }
 
-    fn recalling(&self) {
-        self.recalling.fetch_add(1, Ordering::SeqCst);
-    }
-
-    fn recalled(&self, recall: Option<Recall>) {
-        let link = recall.map(|Recall { link, rest }| {
+    fn recall(&self, take_back: &mut dyn FnMut() -> Vec<Recall>) {
+        let _recalling = Recalling::begin(self);
+        for Recall { link, rest } in take_back() {
             self.take_back(rest);
-            link
-        });
-        self.recalling.fetch_sub(1, Ordering::SeqCst);
-        if let Some(link) = link {
             self.tell(Event::Recalled(link));
-            self.fail_if_finished();
         }
     }
 
@@ -58,5 +72,47 @@ impl Desk for Pool {
 
     fn kill(&self, owner: Owner) {
         self.stop(Stop { owner: Arc::downgrade(&owner), why: Why::Killed, at: None });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    use pool_ipc::{Backend, InProcess};
+
+    use super::*;
+    use crate::manager::feeder::Packing;
+    use crate::manager::{Strength, TimeLimits};
+
+    fn pool() -> Pool {
+        let hub = InProcess::new().open().expect("threads need nothing");
+        let strength = Strength { max_workers: 1, max_tasks: None, packing: Packing::of(true) };
+        Pool::new(hub, Box::new(|| unreachable!("nobody starts a worker")), TimeLimits::default(), strength)
+    }
+
+    #[test]
+    fn a_pool_that_ends_hears_of_the_end_of_each_cancel_that_it_had_to_wait_for() {
+        let pool = pool();
+        pool.recall(&mut Vec::new);
+        assert!(!pool.take_inbox().recalled, "nobody waits for that");
+        pool.recall(&mut || {
+            pool.shut();
+            assert_eq!(pool.recalling(), 1);
+            assert!(!pool.take_inbox().recalled);
+            Vec::new()
+        });
+        assert_eq!(pool.recalling(), 0);
+        assert!(pool.take_inbox().recalled);
+    }
+
+    #[test]
+    fn a_backend_that_panics_in_a_cancel_does_not_keep_the_pool_from_its_end() {
+        let pool = pool();
+        pool.shut();
+        let cancel = || pool.recall(&mut || panic!("a backend's own"));
+        assert!(catch_unwind(AssertUnwindSafe(cancel)).is_err());
+        assert_eq!(pool.recalling(), 0);
+        assert!(pool.take_inbox().recalled);
     }
 }

@@ -76,7 +76,7 @@ impl Desk {
     pub(super) fn with_idle_worker() -> Self {
         let mut desk = Self::new();
         assert_eq!(desk.step(Event::Submitted, 1, 0), [Action::Start(LINK)]);
-        assert_eq!(desk.step(Event::Started(LINK), 1, 0), [Action::Feed { link: LINK, frames: 1 }]);
+        assert_eq!(desk.step(Event::Started(LINK), 1, 0), [Action::Feed { link: LINK, items: 1 }]);
         assert_eq!(desk.step(Event::Fed(LINK), 0, 1), []);
         assert_eq!(desk.step(Event::Ready(LINK), 0, 1), []);
         assert_eq!(desk.step(Event::Progress { link: LINK, count: 1 }, 0, 0), [Action::Offer(LINK)]);
@@ -114,7 +114,7 @@ fn worker_that_comes_up_without_a_frame_is_waited_for() {
     assert_eq!(desk.step(Event::Submitted, 1, 0), [Action::Start(OTHER)]);
     assert_eq!(desk.step(Event::Started(OTHER), 0, 0), [], "the first worker was faster");
     assert_eq!(desk.step(Event::Submitted, 1, 0), []);
-    assert_eq!(desk.step(Event::Ready(OTHER), 1, 0), [Action::Feed { link: OTHER, frames: 1 }]);
+    assert_eq!(desk.step(Event::Ready(OTHER), 1, 0), [Action::Feed { link: OTHER, items: 1 }]);
 }
 
 #[test]
@@ -140,7 +140,7 @@ fn with_late_worker() -> Desk {
 fn limit_of_a_worker_that_comes_up_is_not_looked_at_before_its_hello() {
     let mut desk = Desk::new();
     assert_eq!(desk.step(Event::Submitted, 1, 0), [Action::Start(LINK)]);
-    assert_eq!(desk.step(Event::Started(LINK), 1, 0), [Action::Feed { link: LINK, frames: 1 }]);
+    assert_eq!(desk.step(Event::Started(LINK), 1, 0), [Action::Feed { link: LINK, items: 1 }]);
     let hello = desk.state.deadline();
     assert_eq!(desk.step(Event::Fed(LINK), 0, 1), []);
     assert_eq!(desk.step(Event::Limited(LINK), 0, 1), []);
@@ -185,7 +185,7 @@ fn thread_that_cannot_be_ended_gives_its_place_to_another() {
     for (processes, next) in [(true, None), (false, Some(Action::Start(OTHER)))] {
         let mut desk = Desk::with_idle_worker();
         (desk.state.limits.processes, desk.state.limits.max_workers) = (processes, 1);
-        assert_eq!(desk.step(Event::Withdrawn(LINK), 1, 0), [Action::Feed { link: LINK, frames: 1 }]);
+        assert_eq!(desk.step(Event::Withdrawn(LINK), 1, 0), [Action::Feed { link: LINK, items: 1 }]);
         assert_eq!(desk.step(Event::Fed(LINK), 0, 1), []);
         let expected: Vec<Action> = [Action::Corner(LINK)].into_iter().chain(next).collect();
         assert_eq!(desk.step(Event::Condemned(LINK), 0, 1), expected);
@@ -312,11 +312,11 @@ fn unfit_worker_breaks_the_pool_and_the_others_are_closed() {
 fn short_tasks_are_posted_ahead_and_long_ones_are_not() {
     for (micros, depth) in [(10, 50), (100_000, 1)] {
         let mut desk = Desk::with_idle_worker();
-        assert_eq!(desk.step(Event::Withdrawn(LINK), 100, 0), [Action::Feed { link: LINK, frames: 1 }]);
+        assert_eq!(desk.step(Event::Withdrawn(LINK), 100, 0), [Action::Feed { link: LINK, items: 1 }]);
         desk.step(Event::Fed(LINK), 99, 1);
         desk.now += Duration::from_micros(micros);
         let actions = desk.step(Event::Progress { link: LINK, count: 1 }, 99, 0);
-        let [Action::Feed { frames, .. }] = actions[..] else { panic!("{actions:?}") };
+        let [Action::Feed { items: frames, .. }] = actions[..] else { panic!("{actions:?}") };
         assert_eq!(frames, depth, "frames ahead at {micros} us");
     }
 }
@@ -351,7 +351,7 @@ fn frames_are_not_taken_back_while_later_ones_are_on_their_way_to_the_same_worke
     // In time for one more frame, whose feeding takes its time.
     desk.now += Duration::from_micros(10);
     let feed = desk.step(Event::Progress { link: LINK, count: 8 }, 1, 2);
-    assert_eq!(feed, [Action::Feed { link: LINK, frames: 1 }]);
+    assert_eq!(feed, [Action::Feed { link: LINK, items: 1 }]);
     for _ in 0..9 {
         desk.now = desk.state.deadline().expect("frames wait behind another");
         assert_eq!(desk.step(Event::Tick, 0, 2), [], "the later frame is not there yet");

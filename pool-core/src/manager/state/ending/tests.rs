@@ -31,9 +31,9 @@ fn free_worker_stays_while_draining_until_nobody_holds_a_frame() {
 fn frame_that_comes_back_while_draining_goes_to_the_worker_that_stayed() {
     let mut desk = draining_with_a_free_worker();
     assert_eq!(desk.step(Event::Recalled(OTHER), 1, 1), []);
-    assert_eq!(desk.step(Event::Submitted, 1, 0), [Action::Feed { link: LINK, frames: 1 }]);
+    assert_eq!(desk.step(Event::Submitted, 1, 0), [Action::Feed { link: LINK, items: 1 }]);
     let mut desk = draining_with_a_free_worker();
-    assert_eq!(desk.step(ended(OTHER), 1, 0), [Action::Feed { link: LINK, frames: 1 }], "nobody is started");
+    assert_eq!(desk.step(ended(OTHER), 1, 0), [Action::Feed { link: LINK, items: 1 }], "nobody is started");
 }
 
 /// A pool that was shut down with a worker that runs something, one that has not said hello, and one that is about to be

@@ -134,14 +134,14 @@ fn spent_worker_goes_when_its_successor_is_up() {
 fn successor_of_a_spent_worker_that_runs_its_last_task_waits_for_its_place() {
     let mut desk = Desk::with_idle_worker(1, Staffing::NONE);
     desk.waiting = 9;
-    assert_eq!(desk.step(Event::Withdrawn(LinkId(0)), 0), [Action::Feed { link: LinkId(0), frames: 1 }]);
+    assert_eq!(desk.step(Event::Withdrawn(LinkId(0)), 0), [Action::Feed { link: LinkId(0), items: 1 }]);
     desk.room = 0;
     assert_eq!(desk.step(Event::Fed(LinkId(0)), 1), [start(1)]);
     assert_eq!(desk.step(Event::Started(LinkId(1)), 0), [], "two tasks would run at once");
     desk.room = usize::MAX;
     assert_eq!(desk.step(Event::Ready(LinkId(1)), 0), [Action::Recall(LinkId(0)), close(0)]);
     assert_eq!(desk.step(Event::Submitted, 0), []);
-    let next = Action::Feed { link: LinkId(1), frames: 1 };
+    let next = Action::Feed { link: LinkId(1), items: 1 };
     assert_eq!(desk.step(Event::Progress { link: LinkId(0), count: 1 }, 0), [next], "the place is free");
 }
 
@@ -280,7 +280,7 @@ fn spare_takes_the_place_of_a_lost_worker_at_once_and_another_is_started() {
     assert_eq!(desk.up(1), [], "it stands by");
     desk.waiting = 1;
     assert_eq!(desk.step(Event::Submitted, 0), [], "one task at a time");
-    assert_eq!(desk.ended(0), [Action::Feed { link: LinkId(1), frames: 1 }, start(2)]);
+    assert_eq!(desk.ended(0), [Action::Feed { link: LinkId(1), items: 1 }, start(2)]);
     assert_eq!(desk.step(Event::Started(LinkId(2)), 0), []);
 }
 

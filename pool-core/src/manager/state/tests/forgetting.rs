@@ -7,7 +7,7 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(3200);
 #[test]
 fn worker_that_gives_back_all_that_a_caller_posted_is_employed_again() {
     let mut desk = Desk::with_idle_worker();
-    let fed = [Action::Feed { link: LINK, frames: 1 }];
+    let fed = [Action::Feed { link: LINK, items: 1 }];
     assert_eq!(desk.step(Event::Progress { link: LINK, count: 0 }, 1, 0), fed);
 }
 

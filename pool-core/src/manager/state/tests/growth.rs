@@ -61,7 +61,7 @@ fn worker_that_has_grown_goes_when_its_successor_is_up() {
 fn worker_that_has_grown_gives_back_what_it_has_not_begun() {
     let mut desk = with_measured_worker(Some(LIMIT));
     assert_eq!(desk.step(measured(Some(LIMIT + 1)), 0, 0), [Action::Start(OTHER)]);
-    assert_eq!(desk.step(Event::Withdrawn(LINK), 1, 0), [Action::Feed { link: LINK, frames: 1 }]);
+    assert_eq!(desk.step(Event::Withdrawn(LINK), 1, 0), [Action::Feed { link: LINK, items: 1 }]);
     assert_eq!(desk.step(Event::Fed(LINK), 0, 1), []);
     desk.step(Event::Started(OTHER), 0, 0);
     let relief = desk.step(Event::Ready(OTHER), 0, 0);

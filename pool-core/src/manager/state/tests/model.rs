@@ -89,10 +89,10 @@ impl Model {
     fn act(&mut self, action: Action) -> Option<Event> {
         match action {
             Action::Start(_) => self.orders.push_back(action),
-            Action::Feed { link, frames } => {
+            Action::Feed { link, items: frames } => {
                 let frames = frames.min(self.backlog);
                 self.backlog -= frames;
-                self.orders.push_back(Action::Feed { link, frames });
+                self.orders.push_back(Action::Feed { link, items: frames });
             }
             Action::Offer(link) => self.idle.push(link),
             Action::Withdraw(link) => {
@@ -190,7 +190,7 @@ impl Model {
                 self.workers.insert(link, ModelWorker::default());
                 self.inbox.push_back(Event::Started(link));
             }
-            Action::Feed { link, frames } => {
+            Action::Feed { link, items: frames } => {
                 match self.workers.get_mut(&link).filter(|worker| !worker.closed) {
                     Some(worker) => {
                         let room = frames.min(self.allowance - worker.given);
