@@ -33,5 +33,6 @@ fn run() -> Result<(), Box<dyn Error>> {
     let pool = ProcessPoolExecutor::new(2)?;
     let future = pool.submit(work, ())?;
     future.add_done_callback(custom_callback);
-    Ok(())
+    // Without this the pool would be waited for all the same, but a failure would stay unheard.
+    Ok(future.result()?)
 }

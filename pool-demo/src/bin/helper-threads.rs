@@ -19,11 +19,12 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 fn run() -> Result<(), Box<dyn Error>> {
     let pool = ProcessPoolExecutor::new(4)?;
-    for value in 0..4 {
-        pool.submit(work, (value,))?;
-    }
+    let futures = (0..4).map(|value| pool.submit(work, (value,))).collect::<Result<Vec<_>, _>>()?;
     for thread in thread::enumerate() {
         writeln!(stdout(), "{}", thread.name())?;
+    }
+    for future in futures {
+        future.result()?;
     }
     Ok(())
 }

@@ -112,6 +112,8 @@ impl RetryPolicy {
 
     /// How long to wait before the second attempt, and at most; the pause doubles with each further one, and half of it is
     /// random. By default 10 ms and one second. The equal jitter of Marc Brooker's "Exponential Backoff And Jitter".
+    ///
+    /// A pool that is shut down, also at the program's end, waits for what is due, unless it is to cancel what is pending.
     pub fn backoff(mut self, first: Duration, most: Duration) -> Self {
         self.backoff = Backoff::new(first, most);
         self
