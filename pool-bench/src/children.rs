@@ -31,6 +31,17 @@ pub(crate) fn figure(words: &[&str]) -> Result<f64, Failure> {
     Ok(figure)
 }
 
+/// Runs a program to its end, which has to be a good one.
+pub(crate) fn run(command: &mut Command) -> Result<(), Failure> {
+    let child = start(command.stdin(Stdio::null()).process_group(0))?;
+    let leader = Pid::from_child(&child);
+    watchdog::guard(leader);
+    let output = child.wait_with_output();
+    watchdog::let_go(leader);
+    let status = output?.status;
+    if status.success() { Ok(()) } else { Err(format!("it left with {status}").into()) }
+}
+
 /// A child that is asked, a line each, and answers, a line each. It leads a process group.
 pub(crate) struct Asked {
     child: Child,

@@ -1,7 +1,7 @@
 //! Measures the pool beside what it is compared with, in one run, alternating.
 //!
 //! Keeps true: a figure stands beside the figures of the other sides of the same run. It is no test: it prints what came
-//! out and whether a goal is met, and asserts nothing about it. Never takes part in a build that nobody asked for.
+//! out and whether a goal is met, and asserts nothing about it, but for counts of instructions, which are no times. Never takes part in a build that nobody asked for.
 
 mod case;
 mod options;
@@ -19,6 +19,7 @@ mod report;
 mod json;
 mod chart;
 mod cases;
+mod instructions;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -32,6 +33,9 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     if let Some(code) = roles::play(&arguments) {
         return code;
+    }
+    if arguments == ["--instructions"] {
+        return ended(instructions::check());
     }
     match options::parse(&arguments) {
         Ok(options) => ended(run(&options)),

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 use crate::case::Failure;
 use crate::cases;
+use crate::instructions;
 use crate::peer::{burner, futex, ipc, pipe};
 
 /// What stands before a role.
@@ -35,6 +36,7 @@ fn perform(role: &str, rest: &[&str]) -> Result<(), Failure> {
         ("greet", []) => Ok(io::stdout().write_all(b"!")?),
         ("pending", [count]) => cases::pending::print(count.parse()?),
         ("idle", [millis]) => cases::idle::print(millis.parse()?),
+        ("way", [way, count, log @ ..]) => instructions::drive(way, count.parse()?, log.first().copied()),
         _ => Err("there is no such role".into()),
     }
 }

@@ -29,7 +29,11 @@ const STACK_BYTES: usize = 64 * 1024;
 
 /// The process that started this one.
 #[derive(Debug)]
-pub(crate) struct Parent(OwnedFd);
+pub(crate) struct Parent {
+    number: Pid,
+    /// None where the system has no such thing, as under some versions of valgrind. The channel's end stands for the parent's then.
+    pidfd: Option<OwnedFd>,
+}
 
 impl Parent {
     /// Opens the parent's pidfd, or ends this process if it is gone.
@@ -42,11 +46,13 @@ impl Parent {
     /// next pool, so this is an error.
     pub(crate) fn find(number: NonZeroU32) -> io::Result<Self> {
         let pid = i32::try_from(number.get()).ok().and_then(Pid::from_raw).ok_or(Errno::INVAL)?;
-        let parent = match rustix::process::pidfd_open(pid, PidfdFlags::empty()) {
-            Ok(pidfd) => Self(move_high(pidfd.as_fd())?),
+        let pidfd = match rustix::process::pidfd_open(pid, PidfdFlags::empty()) {
+            Ok(pidfd) => Some(move_high(pidfd.as_fd())?),
+            Err(Errno::NOSYS) => None,
             Err(Errno::SRCH) => end_with_parent(),
             Err(errno) => return Err(errno.into()),
         };
+        let parent = Self { number: pid, pidfd };
         // A child that is stopped hears of nothing, and the system lets go on what its parent left stopped only where the
         // stop had come to all threads by then. This signal does no harm when it is sent for less: at the end of the
         // thread that started this child.
@@ -64,7 +70,10 @@ impl Parent {
 
     /// Whether it has ended.
     fn is_gone(&self) -> io::Result<bool> {
-        let mut fds = [PollFd::new(&self.0, PollFlags::IN)];
+        let Some(pidfd) = &self.pidfd else {
+            return Ok(rustix::process::test_kill_process(self.number) == Err(Errno::SRCH));
+        };
+        let mut fds = [PollFd::new(pidfd, PollFlags::IN)];
         Ok(rustix::io::retry_on_intr(|| rustix::event::poll(&mut fds, Some(&Timespec::default())))? > 0)
     }
 }
@@ -138,16 +147,18 @@ pub(crate) fn end_with_parent() -> ! {
 /// The thread's own: the set that it sleeps on, and what is in it.
 struct Watched {
     set: OwnedFd,
-    _parent: Parent,
+    parent: Parent,
     _control: OwnedFd,
 }
 
 impl Watched {
     fn new(parent: Parent, control: OwnedFd) -> io::Result<Self> {
         let set = move_high(epoll::create(CreateFlags::CLOEXEC)?.as_fd())?;
-        epoll::add(&set, &parent.0, EventData::new_u64(PARENT), EventFlags::IN)?;
+        if let Some(pidfd) = &parent.pidfd {
+            epoll::add(&set, pidfd, EventData::new_u64(PARENT), EventFlags::IN)?;
+        }
         epoll::add(&set, &control, EventData::new_u64(CONTROL), EventFlags::RDHUP | EventFlags::ONESHOT)?;
-        Ok(Self { set, _parent: parent, _control: control })
+        Ok(Self { set, parent, _control: control })
     }
 
     /// Waits for the closing, and then only for the parent's end.
@@ -169,6 +180,8 @@ impl Watched {
                 // which its pidfd tells a moment later. A child that went its way now would leave behind what is in its group.
                 if !flags.contains(EventFlags::HUP) {
                     watch.close();
+                } else if self.parent.pidfd.is_none() {
+                    end_with_parent();
                 }
             }
         }

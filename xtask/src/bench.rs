@@ -73,9 +73,7 @@ const PEERS: [&str; 8] = ["rayon", "procspawn", "ipc-channel", "cpython", "cpyth
 const IDLE_WORKER: &str = "worker_memory";
 
 fn perform(arguments: &[String]) -> Result<u8, TaskError> {
-    if !workspace::root().join("pool-bench/Cargo.toml").exists() {
-        return Err(TaskError::Failed("there is no pool-bench in this checkout".to_owned()));
-    }
+    require()?;
     let arguments = with_whole_paths(arguments)?;
     build(&["--profile", "bench-lto", "--package", "pool-bench", "--bin", "pool-bench"])?;
     let mut command = Command::new(workspace::target().join("bench-lto/pool-bench"));
@@ -90,7 +88,15 @@ fn perform(arguments: &[String]) -> Result<u8, TaskError> {
     Err(run::become_program(&mut command).into())
 }
 
-fn build(what: &[&str]) -> Result<(), TaskError> {
+/// Whether the crate is there.
+pub(crate) fn require() -> Result<(), TaskError> {
+    match workspace::root().join("pool-bench/Cargo.toml").exists() {
+        true => Ok(()),
+        false => Err(TaskError::Failed("there is no pool-bench in this checkout".to_owned())),
+    }
+}
+
+pub(crate) fn build(what: &[&str]) -> Result<(), TaskError> {
     match run::status(workspace::cargo().args(["build", "--quiet"]).args(what))?.success() {
         true => Ok(()),
         false => Err(TaskError::Failed(format!("cargo build {} failed", what.join(" ")))),

@@ -8,6 +8,7 @@ mod bench;
 mod check;
 mod conformance;
 mod demo;
+mod instructions;
 mod libtest;
 mod options;
 mod print;
@@ -25,7 +26,7 @@ use std::process::ExitCode;
 use task::{Task, TaskError};
 
 /// Every task, in the order of the help text.
-const TASKS: [Task; 8] = [
+const TASKS: [Task; 9] = [
     demo::TASK,
     test::TASK,
     check::TASK,
@@ -34,6 +35,7 @@ const TASKS: [Task; 8] = [
     proof::CHAOS,
     proof::PARENT_KILL,
     bench::TASK,
+    instructions::TASK,
 ];
 
 const USAGE: &str = "\
@@ -48,6 +50,7 @@ usage: cargo xtask TASK [ARGS]
   chaos [ARGS]        signals at random workers under load; no promise may break
   parent-kill [ARGS]  programs with a busy pool are killed; nothing may be left
   bench [ARGS]        run the benchmarks
+  instructions        what a task costs in instructions, beside what it may cost
   help [TASK]         this text, or a task's own
 
 exit codes: 0 good, 1 something failed, 2 a wrong call; a demo passes its own on";

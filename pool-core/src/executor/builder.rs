@@ -125,6 +125,9 @@ impl Builder {
     ///
     /// It has to be the same build, and call [`init`](crate::init) or leave the hook on: one that has other tasks is turned
     /// away with a typed error.
+    ///
+    /// So one may have its tasks run under valgrind: `worker_command("valgrind", [program])`, where `program` is
+    /// [`current_exe`](std::env::current_exe), beside a long [`hello_timeout`](Self::hello_timeout).
     pub fn worker_command<A: Into<OsString>>(
         mut self,
         program: impl Into<PathBuf>,
