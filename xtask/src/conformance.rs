@@ -9,6 +9,8 @@ mod crash;
 mod names;
 mod report;
 
+use std::io::ErrorKind;
+
 use crate::print;
 use crate::task::{Task, TaskError, file_error};
 use crate::test::{self, Show, TestRun};
@@ -55,7 +57,10 @@ fn perform(arguments: &[String]) -> Result<u8, TaskError> {
 
 fn last_run() -> Result<TestRun, TaskError> {
     let path = test::output_file();
-    let text = std::fs::read(&path).map_err(|error| file_error(&path, &error))?;
+    let text = std::fs::read(&path).map_err(|error| match error.kind() {
+        ErrorKind::NotFound => TaskError::Failed("no tests have run here yet: run `cargo xtask test` first".to_owned()),
+        _ => file_error(&path, &error),
+    })?;
     let cut_short = || TaskError::Failed(format!("{} was cut short: run `cargo xtask test`", path.display()));
     test::read_back(&String::from_utf8_lossy(&text)).ok_or_else(cut_short)
 }

@@ -275,6 +275,8 @@ pub enum PoolError {
     },
     /// The initializer's arguments could not be encoded.
     Initializer(Arc<CodecError>),
+    /// This process is a fork of the pool's.
+    Forked,
 }
 
 impl fmt::Display for PoolError {
@@ -291,6 +293,7 @@ impl fmt::Display for PoolError {
             Self::Cgroup(error) => write!(f, "workers cannot have control groups: {error}"),
             Self::Thread { name, source } => write!(f, "thread {name} could not be started: {source}"),
             Self::Initializer(codec) => write!(f, "the initializer cannot be sent: {codec}"),
+            Self::Forked => f.write_str("the pool belongs to the process that this one was forked from"),
         }
     }
 }
@@ -298,7 +301,7 @@ impl fmt::Display for PoolError {
 impl Error for PoolError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
-            Self::ZeroWorkers | Self::Option { .. } | Self::TooDeep { .. } => None,
+            Self::ZeroWorkers | Self::Option { .. } | Self::TooDeep { .. } | Self::Forked => None,
             Self::Command(error) => Some(error),
             Self::Backend(error) => Some(error),
             Self::Cgroup(error) => Some(error),

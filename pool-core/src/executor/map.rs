@@ -185,12 +185,18 @@ where
         limits: plan.limits.or(plan.pool.time_limits()),
         retry: plan.retry.clone(),
     };
+    let mut refused = false;
     let (segments, source, chunk) = (VecDeque::new(), None, chunker.size.least());
     let mut map = Map { segments, source, room: 0, chunk, deadline, limit, begun: false, result: PhantomData };
     match plan.buffersize {
         None => map.segments.extend(chunker.submit(&mut args, usize::MAX)),
         Some(items) => {
-            let mut source: Source<'i> = Box::new(move |items| chunker.submit(&mut args, items));
+            // A pool that takes no more would fail items for as long as there are any: that is said once.
+            let mut source: Source<'i> = Box::new(move |items| match chunker.pool.admit() {
+                Ok(()) => chunker.submit(&mut args, items),
+                Err(_) if std::mem::replace(&mut refused, true) => Vec::new(),
+                Err(error) => vec![Segment::Failed(error.into())],
+            });
             map.segments.extend(source(items));
             map.source = Some(source);
         }

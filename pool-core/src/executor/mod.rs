@@ -133,7 +133,11 @@ impl ProcessPoolExecutor {
     }
 
     /// The pids of the workers that are alive, in no order. Where workers are threads it is this process's, once each.
+    /// In a fork of the pool's process it has none.
     pub fn worker_pids(&self) -> Vec<u32> {
+        if self.pool.is_foreign() {
+            return Vec::new();
+        }
         self.pool.links().iter().map(|link| link.pid()).collect()
     }
 }

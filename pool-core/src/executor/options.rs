@@ -130,7 +130,8 @@ impl<'p> BatchOptions<'p> {
     }
 
     /// How many items are taken from the input ahead of what was read from the results, at least 1. By default all of them,
-    /// during the call of `map`.
+    /// during the call of `map`. If the pool is shut down or breaks meanwhile, no more are taken: the results end
+    /// with that error.
     pub fn buffersize(mut self, items: usize) -> Self {
         self.plan.buffersize = Some(items);
         self

@@ -141,9 +141,9 @@ impl ProcessPoolExecutor {
     /// Asks all workers to end, by SIGTERM to them and what they started, and shuts the pool down. Nobody waits for that.
     ///
     /// What runs fails with [`TaskError::ForcedShutdown`](crate::TaskError::ForcedShutdown) once its worker has ended, and
-    /// what waits fails with it at once. A task that minds SIGTERM (see [`task::cancelled`](crate::task::cancelled)), and
-    /// any on a worker that is a thread, may still come to its own end. On a pool without workers, or one that was shut
-    /// down or is broken, there is nobody to end.
+    /// what waits fails with it at once. A task that minds SIGTERM (see [`task::cancelled`](crate::task::cancelled)) may
+    /// still come to its own end; on a worker that is a thread it has the grace for that, and is given up then. On a pool
+    /// without workers, or one that was shut down or is broken, there is nobody to end.
     ///
     /// ```
     /// use pool_core::{ProcessPoolExecutor, SubmitError, TaskError};

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use crate::error::PoolError;
 use crate::executor::{Builder, ProcessPoolExecutor};
+use crate::future::Desk;
 use crate::manager::{OnWorkerLoss, RestartLimit, Staffing};
 
 /// What was asked for.
@@ -236,10 +237,13 @@ impl ProcessPoolExecutor {
     /// ```
     ///
     /// # Errors
-    /// `max_workers` is 0.
+    /// `max_workers` is 0, or this process is a fork of the pool's.
     pub fn resize(&self, max_workers: usize) -> Result<(), PoolError> {
         if max_workers == 0 {
             return Err(PoolError::ZeroWorkers);
+        }
+        if self.pool.is_foreign() {
+            return Err(PoolError::Forked);
         }
         self.pool.resize(max_workers);
         Ok(())

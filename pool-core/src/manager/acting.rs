@@ -71,6 +71,7 @@ impl Manager {
                 let error = self.pool.verdict();
                 answers.extend(self.fail_pending(|_| error.clone()));
             }
+            Action::LeaveBehind => self.pool.leave_behind(),
             Action::Finish => {}
         }
     }

@@ -124,13 +124,6 @@ impl Manager {
         Some(link.outstanding() > 0)
     }
 
-    /// A worker that is a thread was to be ended, and goes on.
-    pub(super) fn leave_behind(&self, link: &dyn Link) {
-        if self.ending.halted.is_some() && link.outstanding() > 0 {
-            self.pool.leave_behind();
-        }
-    }
-
     /// Why an item has no outcome, of a worker that has ended.
     pub(super) fn blame(&mut self, link: LinkId, pid: u32, cause: ExitCause, corrupt: Option<Corrupt>) -> Blame {
         let told = self.ending.told.remove(&link);

@@ -47,6 +47,8 @@ pub(crate) enum Event {
     Condemned(LinkId),
     /// Nothing begins at this link any more. Whether what is to be stopped still runs.
     Cornered { link: LinkId, holds: bool },
+    /// A worker that is a thread was to be ended, and goes on.
+    Survives(LinkId),
     /// A worker is gone, with these last lines on stderr, and this task is `blamed` for that, or none.
     Ended { link: LinkId, pid: u32, cause: ExitCause, stderr: Option<String>, blamed: Option<&'static str> },
     /// No further submits; what is queued is still run.
@@ -143,6 +145,8 @@ pub(crate) enum Action {
     Kill(LinkId),
     /// Nothing will run any more: fail what waits, here and at links, for this reason.
     Break,
+    /// Nobody is left but workers that cannot be ended: who waits for the end of the pool need not wait for theirs.
+    LeaveBehind,
     /// All workers are gone and nothing is left to do.
     Finish,
 }

@@ -383,7 +383,7 @@ impl Pool {
         self.demand(Demand::Force(force));
     }
 
-    /// A worker that is a thread was to be ended, and goes on.
+    /// Only workers are left that are threads, were to be ended, and go on.
     pub(crate) fn leave_behind(&self) {
         self.given_up.store(true, Ordering::SeqCst);
         let mut ended = self.ended.lock();

@@ -190,6 +190,7 @@ impl State {
                 let loss = Loss { pid, cause, time: LossTime::Idle, stderr };
                 self.ended(link, loss, blamed, view, actions);
             }
+            Event::Survives(link) => self.survives(link),
             Event::Taken(link) => self.stays(link),
             Event::Resized(max_workers) => self.resize(max_workers),
             Event::ShutDown if self.phase == Phase::Open => {
@@ -387,6 +388,11 @@ impl State {
             Phase::Draining | Phase::Broken if nobody => {
                 self.phase = Phase::Finished;
                 actions.push(Action::Finish);
+            }
+            Phase::Draining | Phase::Broken
+                if view.waiting == 0 && view.delayed == 0 && self.is_left_to_survivors() =>
+            {
+                actions.push(Action::LeaveBehind);
             }
             Phase::Draining if view.waiting == 0 && !self.may_come_back(view) => self.dismiss_stayers(actions),
             _ => {}

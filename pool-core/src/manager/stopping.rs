@@ -212,7 +212,7 @@ impl Manager {
             let error = sentence.why.error(Work::of(&owner).task(), Some(worker));
             self.completions.push_back((owner, item, Err(error)));
         }
-        self.leave_behind(&*link);
+        answers.push_back(Event::Survives(id));
     }
 
     /// Whether what was to be stopped at this link is over, and the worker has gone on to an item that could not be had back.

@@ -3,7 +3,8 @@
 //! Keeps true: a panic in a call is reported once, by its reply, and not printed as well; a panic anywhere else is
 //! handed to the hook that was there before, also in a copy of the worker that a task made by a fork, which ends when it
 //! comes here; a payload that panics when it is dropped harms nobody. Never: unwinds
-//! itself, or holds anything borrowed while code of the program's runs.
+//! itself, or holds anything borrowed while code of the program's runs. A panic that cannot unwind, which ends the process before there
+//! is a reply, is printed after all, and so is what led to it.
 //!
 //! Threads that a task starts are not in the call: what they panic with is printed as ever, and reaches the reply only if
 //! the task joins them and panics itself.
@@ -53,6 +54,7 @@ pub(super) fn catch<R>(task: &str, home: Home, call: impl FnOnce() -> R) -> Resu
 const COPY_PANICKED: i32 = 101;
 
 /// The most panics of one call that are kept: those that the task catches itself are only worth a line in the log.
+#[cfg(not(panic = "abort"))]
 const MOST_HEARD: usize = 16;
 
 /// What a payload says that is no string.
@@ -76,9 +78,52 @@ fn install() {
     let previous = panic::take_hook();
     panic::set_hook(Box::new(move |info| {
         if !hear(info) {
+            #[cfg(not(panic = "abort"))]
+            let causes = causes_of_dead_end(info);
             previous(info);
+            // After its backtrace, which is long: of what a worker wrote, the end is kept.
+            #[cfg(not(panic = "abort"))]
+            print(&causes);
         }
     }));
+}
+
+/// What the core library panics with, from a file of its own, where a panic cannot go further: out of a function for C, or out of
+/// the drop of what another panic unwinds. The process is aborted after the hook.
+#[cfg(not(panic = "abort"))]
+const DEAD_ENDS: [&str; 2] = ["panic in a function that cannot unwind", "panic in a destructor during cleanup"];
+
+#[cfg(not(panic = "abort"))]
+fn is_dead_end(info: &PanicHookInfo<'_>) -> bool {
+    let of_core = info.location().is_some_and(|location| location.file().ends_with("core/src/panicking.rs"));
+    of_core && info.payload_as_str().is_some_and(|text| DEAD_ENDS.contains(&text))
+}
+
+/// What this panic came of, if it is the end.
+#[cfg(not(panic = "abort"))]
+fn causes_of_dead_end(info: &PanicHookInfo<'_>) -> Vec<PanicReport> {
+    if !is_dead_end(info) {
+        return Vec::new();
+    }
+    let take = |heard: &mut Option<Heard>| heard.as_mut().map(|heard| std::mem::take(&mut heard.reports));
+    let taken = HEARD.try_with(|heard| heard.try_borrow_mut().ok().and_then(|mut heard| take(&mut heard)));
+    taken.ok().flatten().unwrap_or_default()
+}
+
+/// Prints panics that will have no reply.
+#[cfg(not(panic = "abort"))]
+fn print(reports: &[PanicReport]) {
+    use std::io::Write;
+    if reports.is_empty() {
+        return;
+    }
+    let text = |report: &PanicReport| {
+        let backtrace = report.backtrace.as_deref().map_or_else(String::new, |trace| format!("{trace}\n"));
+        format!("\nthread '{}' {report}\n{backtrace}", report.thread)
+    };
+    let texts: String = reports.iter().map(text).collect();
+    // There is nobody to tell if that fails.
+    let _ = std::io::stderr().write_all(texts.as_bytes());
 }
 
 /// Takes a panic down if this thread runs a call, and says whether it does.
@@ -94,6 +139,9 @@ fn hear(info: &PanicHookInfo<'_>) -> bool {
     #[cfg(not(panic = "abort"))]
     HEARD.with_borrow_mut(|heard| {
         let Some(Heard { reports, .. }) = heard else { return false };
+        if is_dead_end(info) {
+            return false;
+        }
         if reports.len() == MOST_HEARD {
             reports.remove(0);
         }

@@ -23,6 +23,7 @@ claims! { on_each_backend:
     b17_a_callback_may_shut_down_in_every_way,
     b17_many_threads_may_shut_down_in_every_way,
     b17_a_stronger_end_overtakes_a_weaker_one,
+    b17_a_stopped_task_that_goes_on_does_not_keep_its_pool_from_its_end,
 }
 
 claims! { on_processes:
@@ -184,6 +185,28 @@ fn b17_a_shutdown_stops_what_runs_at_its_deadline_and_cancels_what_waits(builder
         assert_eq!((report.finished, report.cancelled, report.stopped, report.lost), (0, 1, 1, 0));
         let left = usize::from(!processes);
         assert_eq!((report.is_over, report.workers_left, report.workers_stopped), (processes, left, 1 - left));
+    }
+}
+
+fn b17_a_stopped_task_that_goes_on_does_not_keep_its_pool_from_its_end(builder: Builder) {
+    let soon = Duration::from_millis(20);
+    let stops: [fn(&ProcessPoolExecutor, &Future<u32>); 4] = [
+        |_, _| {},
+        |_, stuck| assert!(stuck.kill()),
+        |pool, _| pool.terminate_workers(),
+        |pool, _| pool.kill_workers(),
+    ];
+    for (place, stop) in stops.into_iter().enumerate() {
+        let gate = Gate::new();
+        let pool = pool(crate::backends::again(&builder).stop_grace(soon), 2);
+        let task = pool.task();
+        let task = if place == 0 { task.timeout(soon) } else { task };
+        let stuck = task.submit(hang, (gate.name(), 0)).unwrap();
+        drop(gate.next());
+        stop(&pool, &stuck);
+        let error = stuck.result().unwrap_err();
+        assert!(!matches!(error, TaskError::WorkerDied(_)), "{error}");
+        pool.shutdown();
     }
 }
 

@@ -4,8 +4,8 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use pool_core::{
-    Builder, Future, ProcessPoolExecutor, ReturnWhen, SubmitError, TaskError, WaitError, WorkerStderr, as_completed,
-    wait,
+    Builder, Future, PoolError, ProcessPoolExecutor, ReturnWhen, SubmitError, TaskError, WaitError, WorkerStderr,
+    as_completed, wait,
 };
 use rustix::process::{Pid, WaitOptions, waitpid};
 
@@ -124,6 +124,8 @@ fn talk_until_released(gate: String) {
 fn assert_is_a_shell(pool: &ProcessPoolExecutor, done: &Future<u32>, pending: &Future<u32>) {
     assert!(matches!(pool.submit(u32::pow, (2, 8)), Err(SubmitError::Forked)));
     assert!(matches!(pool.map(|n: u32| n, 0..3), Err(SubmitError::Forked)));
+    assert!(matches!(pool.resize(5), Err(PoolError::Forked)));
+    assert!(pool.worker_pids().is_empty());
     // What was there at the fork is there.
     assert_eq!(done.result().unwrap(), 256);
     assert!(matches!(pending.result(), Err(TaskError::Forked)), "{pending:?}");

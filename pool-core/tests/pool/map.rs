@@ -22,6 +22,7 @@ claims! { on_each_backend:
     a011_so_do_two_endless_inputs,
     a012_a013_an_empty_input_gives_nothing,
     a014_a_full_buffer_takes_no_further_items,
+    an_endless_input_ends_with_its_pool,
     a018_results_that_were_given_are_not_kept,
     a058_a_chunksize_changes_nothing_but_zero_is_refused,
     a121_everything_runs_though_nobody_iterates,
@@ -147,6 +148,19 @@ fn a014_a_full_buffer_takes_no_further_items(builder: Builder) {
     assert_eq!(taken.load(Ordering::SeqCst), 4);
     assert_eq!(results.next().unwrap().unwrap(), 0);
     assert_eq!(taken.load(Ordering::SeqCst), 5);
+}
+
+fn an_endless_input_ends_with_its_pool(builder: Builder) {
+    for chunksize in [1, 3] {
+        let pool = pool(crate::backends::again(&builder), 2);
+        let mut results = pool.batch().buffersize(6).chunksize(chunksize).map(|n: u64| n, 0..).unwrap();
+        assert_eq!(results.next().unwrap().unwrap(), 0);
+        pool.shutdown();
+        let rest: Vec<_> = results.collect();
+        let (last, values) = rest.split_last().unwrap();
+        assert!(matches!(last, Err(TaskError::ShutDown)), "{last:?}");
+        assert!((1..).zip(values).all(|(n, value)| *value.as_ref().unwrap() == n), "{values:?}");
+    }
 }
 
 static ALIVE: AtomicIsize = AtomicIsize::new(0);

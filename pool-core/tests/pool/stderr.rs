@@ -21,6 +21,7 @@ use crate::watchdog::{until, when};
 
 claims! { alone_on_processes:
     the_last_lines_of_a_worker_that_aborts_are_in_its_error,
+    a_panic_that_ends_its_worker_is_in_its_error_with_what_led_to_it,
     the_last_lines_of_a_worker_that_was_stopped_are_in_its_error,
     the_last_lines_of_the_worker_that_a_strict_pool_lost_are_in_its_error,
     what_a_terminal_would_obey_is_escaped_in_the_error,
@@ -100,6 +101,38 @@ fn the_last_lines_of_a_worker_that_aborts_are_in_its_error(builder: Builder) {
     let errors: Vec<_> = results.into_iter().filter_map(Result::err).collect();
     assert_eq!(errors.len(), 1);
     assert_eq!(death(&errors[0]).stderr.as_deref(), Some("three is too much"));
+}
+
+struct PanicsAgain;
+
+impl Drop for PanicsAgain {
+    fn drop(&mut self) {
+        panic!("the clean-up");
+    }
+}
+
+fn panic_twice() {
+    let _guard = PanicsAgain;
+    panic!("the cause");
+}
+
+extern "C" fn panic_under_c() {
+    panic!("the callback");
+}
+
+fn a_panic_that_ends_its_worker_is_in_its_error_with_what_led_to_it(builder: Builder) {
+    let pool = pool(kept(builder.worker_env("RUST_BACKTRACE", "0"), 30), 1);
+    let twice = pool.submit(panic_twice, ()).unwrap();
+    let under_c = pool.submit(|| panic_under_c(), ()).unwrap();
+    for (future, texts) in [(twice, &["the cause", "the clean-up"][..]), (under_c, &["the callback"])] {
+        let error = future.result().unwrap_err();
+        let said = death(&error).stderr.as_deref().unwrap_or_default();
+        assert!(texts.iter().all(|text| said.contains(text)), "{error}");
+        assert!(said.contains("panicked at pool-core/tests/pool/stderr.rs:"), "{error}");
+    }
+    // One that was caught before is not.
+    let caught = pool.submit(|| std::panic::catch_unwind(|| panic!("caught")).is_err(), ()).unwrap();
+    assert!(caught.result().unwrap());
 }
 
 /// Says what it waits for, and waits for ever.

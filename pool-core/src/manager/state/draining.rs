@@ -2,7 +2,8 @@
 //!
 //! Keeps true: a worker that is free stays while others hold frames, since those may come back (recalled from behind a long
 //! task, declined, left by a worker that is lost, or to be tried again) and would else need a new worker each time. Once nobody holds any,
-//! nothing can come back, and all are told to end.
+//! nothing can come back, and all are told to end. What a worker holds that was to be ended and cannot be, a thread, does not
+//! count: nobody stays for it, and nobody waits for its end for long.
 
 use pool_ipc::LinkId;
 
@@ -23,6 +24,17 @@ impl State {
     /// Whether frames may come to a worker that has none now.
     pub(super) fn may_come_back(&self, view: View) -> bool {
         self.phase == Phase::Draining && (self.loaded > 0 || self.feeds > 0 || view.delayed > 0)
+    }
+
+    /// A worker was to be ended, and goes on: whatever it holds, nobody waits for it.
+    pub(super) fn survives(&mut self, link: LinkId) {
+        let outstanding = self.workers.get(&link).map_or(0, |worker| worker.outstanding);
+        self.load(link, outstanding, |worker| worker.survives = true);
+    }
+
+    /// Whether nobody is there, or about to be, but workers that cannot be ended.
+    pub(super) fn is_left_to_survivors(&self) -> bool {
+        self.starting.is_empty() && self.feeds == 0 && self.workers.values().all(|worker| worker.survives)
     }
 
     /// Gives what waits to those who stayed for it. What is left then is for others.

@@ -15,6 +15,11 @@ use crate::manager::event::{Action, Means};
 impl State {
     /// Ends all workers. A second time is no weaker than the first.
     pub(super) fn halt(&mut self, means: Means, actions: &mut Vec<Action>) {
+        let means = match means {
+            // A thread hears no signal. Its task is told, as by the ladder, and given up after the grace.
+            Means::Terminate if !self.limits.processes => Means::Ladder,
+            means => means,
+        };
         self.halted = self.halted.max(Some(means));
         let links: Vec<LinkId> = self.workers.keys().copied().collect();
         links.into_iter().for_each(|link| self.end(link, means, actions));

@@ -1,5 +1,6 @@
 //! Workers that were told to end and have nothing left to run, and yet do not end: an exit handler of a library may hang, or
-//! the drop of a thread's own values. They have a while, and then are asked, and killed after the grace.
+//! the drop of a thread's own values. They have a while, and then are asked, and killed after the grace; those that are
+//! threads are not waited for any more.
 
 use std::time::Duration;
 
@@ -31,6 +32,8 @@ impl State {
         if self.limits.processes {
             actions.push(Action::Soften(link));
             self.insert_kill(link, view);
+        } else {
+            self.survives(link);
         }
     }
 }

@@ -193,6 +193,26 @@ fn thread_that_cannot_be_ended_gives_its_place_to_another() {
 }
 
 #[test]
+fn pool_with_nobody_left_but_threads_that_go_on_is_not_waited_for() {
+    let mut desk = Desk::with_idle_worker();
+    (desk.state.limits.processes, desk.state.limits.max_workers) = (false, 1);
+    desk.step(Event::Withdrawn(LINK), 1, 0);
+    desk.step(Event::Fed(LINK), 0, 1);
+    assert_eq!(desk.step(Event::Condemned(LINK), 0, 1), [Action::Corner(LINK), Action::Start(OTHER)]);
+    assert_eq!(desk.step(Event::Survives(LINK), 0, 1), []);
+    assert_eq!(desk.step(Event::Started(OTHER), 0, 1), []);
+    assert_eq!(desk.step(Event::Ready(OTHER), 0, 0), [Action::Offer(OTHER)]);
+    assert_eq!(desk.step(Event::ShutDown, 0, 0), []);
+    assert_eq!(
+        desk.step(Event::Withdrawn(OTHER), 0, 0),
+        [Action::Close(OTHER)],
+        "it does not stay for what the other holds"
+    );
+    assert_eq!(desk.step(ended(OTHER), 0, 0), [Action::LeaveBehind]);
+    assert_eq!(desk.step(ended(LINK), 0, 0), [Action::Finish]);
+}
+
+#[test]
 fn worker_that_rests_on_what_it_holds_is_ended_after_a_while_and_one_that_moves_is_not() {
     for moves in [false, true] {
         let mut desk = Desk::with_idle_worker();

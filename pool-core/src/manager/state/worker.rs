@@ -60,6 +60,8 @@ pub(super) struct Worker {
     pub(super) outstays: bool,
     /// It is condemned, and nothing can end it.
     pub(super) given_up: bool,
+    /// It was to be ended, and goes on.
+    pub(super) survives: bool,
     /// It said hello.
     pub(super) greeted: bool,
     /// It was killed because it did not say hello.
@@ -97,6 +99,7 @@ impl Worker {
             acquitted: false,
             outstays: false,
             given_up: false,
+            survives: false,
             greeted: false,
             too_late: false,
             spent: false,
@@ -108,8 +111,9 @@ impl Worker {
         }
     }
 
+    /// Whether it has something to do that somebody waits for.
     pub(super) fn is_loaded(&self) -> bool {
-        self.outstanding + self.coming > 0
+        self.outstanding + self.coming > 0 && !self.survives
     }
 
     /// Whether nobody else may run anything in its stead.

@@ -135,7 +135,7 @@ impl Model {
                 let resident = Some(u64::from(self.random.below(4) == 0) + 1);
                 return Some(Event::Measured { link, resident });
             }
-            Action::Kill(_) | Action::Break | Action::Finish => {}
+            Action::Kill(_) | Action::Break | Action::LeaveBehind | Action::Finish => {}
         }
         None
     }
