@@ -20,7 +20,12 @@ const WATCHDOG: Duration = Duration::from_secs(600);
 fn calls_that_cannot_work_are_refused_in_words_that_help() {
     let programs = programs();
     assert!(programs.len() >= 10, "{programs:?}");
-    let package = write_package(&programs);
+    let package = Path::new(env!("CARGO_TARGET_TMPDIR")).join("compile_errors");
+    fs::create_dir_all(&package).unwrap();
+    // Test runs that share a target directory take turns.
+    let turn = fs::File::create(package.join("turn")).unwrap();
+    turn.lock().unwrap();
+    write_package(&package, &programs);
     let wrong: Vec<String> = programs.iter().filter_map(|program| complaint(&package, program)).collect();
     assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
 }
@@ -33,10 +38,8 @@ fn programs() -> Vec<PathBuf> {
 }
 
 /// Makes a package of the programs, which uses the same versions of everything as this one.
-fn write_package(programs: &[PathBuf]) -> PathBuf {
+fn write_package(package: &Path, programs: &[PathBuf]) {
     let core = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let package = Path::new(env!("CARGO_TARGET_TMPDIR")).join("compile_errors");
-    fs::create_dir_all(&package).unwrap();
     let mut manifest = format!(
         "[package]\nname = \"compile_errors\"\nversion = \"0.0.0\"\nedition = \"2024\"\n[workspace]\n\
          [profile.dev]\ndebug = false\n[dependencies]\npool-core.path = {core:?}\n"
@@ -46,7 +49,6 @@ fn write_package(programs: &[PathBuf]) -> PathBuf {
     }
     fs::write(package.join("Cargo.toml"), manifest).unwrap();
     fs::copy(core.join("../Cargo.lock"), package.join("Cargo.lock")).unwrap();
-    package
 }
 
 fn name(program: &Path) -> &str {
