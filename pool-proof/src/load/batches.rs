@@ -30,13 +30,22 @@ pub(super) fn play(player: &Player, random: &mut Random) -> ControlFlow<()> {
     let read = if random.one_in(4) { random.index(numbers.len()) } else { numbers.len() };
     let mut left = numbers.iter().copied();
     match options.map(tasks::item, numbers.clone()) {
-        Ok(results) => {
-            // The task first: it is taken only where there is a result to read.
-            for (task, result) in left.by_ref().take(read).zip(results) {
+        Ok(mut results) => {
+            let (mut unread, mut is_shut) = (End::Unseen, false);
+            for task in left.by_ref().take(read) {
+                let Some(result) = results.next() else {
+                    // What a buffered map had not taken when its pool was shut down, which it said, is never run.
+                    let cut = || End::Wrong("no result: the map ended before its items".to_owned());
+                    unread = if is_shut { End::ShutDown } else { cut() };
+                    player.book.settle(task, unread.clone());
+                    break;
+                };
                 let expected = if tasks::item_panics(task) { Expected::Panic } else { Expected::Value };
-                player.book.settle(task, end_of(result, expected, |value| *value == answer(task)));
+                let end = end_of(result, expected, |value| *value == answer(task));
+                is_shut = matches!(end, End::ShutDown);
+                player.book.settle(task, end);
             }
-            left.for_each(|task| player.book.settle(task, End::Unseen));
+            left.for_each(|task| player.book.settle(task, unread.clone()));
             ControlFlow::Continue(())
         }
         Err(error) => {
