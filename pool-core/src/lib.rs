@@ -61,7 +61,7 @@
 //!                                 |   +--> Future, Batch: result() wakes                  |
 //!                                 |   +--> done callbacks, on this thread                 |
 //!                                 |                                                       |
-//!                                 +-- LinkEvent::Said, Outcome, Declined, Ended <-- Hub::wait
+//!                                 +-- LinkEvent::Said, Outcome(s), Declined, Ended <-- Hub::wait
 //! ```
 //!
 //! The modules stand in the order in which they build on each other; each uses only those above it.

@@ -21,6 +21,7 @@ use std::time::{Duration, Instant};
 use crate::command::WorkerCommand;
 use crate::exit::ExitCause;
 use crate::frame::{Frame, Lost, Outcome};
+use crate::outcomes::Outcomes;
 use crate::postmortem::Postmortem;
 use crate::stderr::WorkerStderr;
 use crate::terms::{Assignment, Running, Untold};
@@ -193,6 +194,17 @@ pub enum LinkEvent {
         /// Whether it is the last of its frame.
         last: bool,
     },
+    /// Several items in a row have ended, each with a value.
+    Outcomes {
+        /// Where they ran.
+        link: LinkId,
+        /// What came of them.
+        outcomes: Outcomes,
+        /// How many frames the link still holds.
+        outstanding: usize,
+        /// Whether the last of them is the last of its frame.
+        last: bool,
+    },
     /// The worker gave a part of a frame back: it had no room for further outcomes.
     Declined {
         /// Which worker.
@@ -228,9 +240,22 @@ impl LinkEvent {
         match *self {
             Self::Said { link, .. }
             | Self::Outcome { link, .. }
+            | Self::Outcomes { link, .. }
             | Self::Declined { link, .. }
             | Self::Ended { link, .. } => link,
         }
+    }
+
+    /// The same, with an event of its own for each outcome.
+    pub fn singly(self) -> Vec<Self> {
+        let Self::Outcomes { link, outcomes, outstanding, last } = self else { return vec![self] };
+        let count = outcomes.values.len();
+        let event = |(index, outcome)| {
+            let is_last = last && index + 1 == count;
+            let outstanding = outstanding + usize::from(last && !is_last);
+            Self::Outcome { link, outcome, outstanding, last: is_last }
+        };
+        outcomes.into_iter().enumerate().map(event).collect()
     }
 }
 

@@ -22,6 +22,7 @@ mod terms;
 mod look;
 mod stderr;
 mod slot;
+mod outcomes;
 mod in_process;
 mod process;
 mod soft_stop;
@@ -100,6 +101,7 @@ pub use in_process::{Fault, FaultPlan, InProcess};
 #[cfg(all(target_os = "linux", not(pool_portable)))]
 pub use ipc_channel::IpcChannel;
 pub use job_control::{in_real_time, in_running_time, running_now};
+pub use outcomes::{Outcomes, Values};
 pub use postmortem::{Killer, Postmortem, Size};
 #[cfg(all(target_os = "linux", not(pool_portable)))]
 pub use process::exit_at_once;

@@ -16,7 +16,7 @@ use serde::de::DeserializeOwned;
 use crate::error::{SubmitError, TaskError, WaitTimedOut};
 use crate::executor::submit;
 use crate::future::RetryPolicy;
-use crate::manager::{Batch, NotYet, Pool};
+use crate::manager::{Batch, NotYet, Pool, Replies, Run};
 use crate::manager::{TimeLimits, watch_deadline};
 use crate::task::{self, Arguments, Task};
 use crate::wire::BatchWriter;
@@ -118,6 +118,8 @@ impl<A: IntoIterator, B: IntoIterator, C: IntoIterator, D: IntoIterator> Inputs<
 /// out.
 pub struct Map<'i, R> {
     segments: VecDeque<Segment>,
+    /// What came along with the item that was read last, for the items behind it.
+    ready: Option<Box<Replies>>,
     /// Takes further items of a lazy input; none where all were taken at once.
     source: Option<Source<'i>>,
     /// How many items were read since the source was last asked, and after how many it is asked again: a chunk at a time.
@@ -187,7 +189,8 @@ where
     };
     let mut refused = false;
     let (segments, source, chunk) = (VecDeque::new(), None, chunker.size.least());
-    let mut map = Map { segments, source, room: 0, chunk, deadline, limit, begun: false, result: PhantomData };
+    let mut map =
+        Map { segments, ready: None, source, room: 0, chunk, deadline, limit, begun: false, result: PhantomData };
     match plan.buffersize {
         None => map.segments.extend(chunker.submit(&mut args, usize::MAX)),
         Some(items) => {
@@ -340,6 +343,17 @@ impl<R> Map<'_, R> {
         }
     }
 
+    /// Ends with what an item that is waited for came to for now.
+    #[cold]
+    fn end_by(&mut self, not_yet: NotYet) -> TaskError {
+        self.give_up();
+        match not_yet {
+            NotYet::TooLate => TaskError::WaitTimedOut(WaitTimedOut::new(self.limit)),
+            NotYet::WouldDeadlock => TaskError::WouldDeadlock,
+            NotYet::Forked => TaskError::Forked,
+        }
+    }
+
     /// Cancels what has not begun, and ends.
     fn give_up(&mut self) {
         self.source = None;
@@ -351,38 +365,47 @@ impl<R> Map<'_, R> {
     }
 }
 
+/// The result of an item: of those that are ready, or else with what comes next.
+fn decode_next<R: DeserializeOwned>(
+    batch: &Batch,
+    item: u32,
+    ready: &mut Option<Box<Replies>>,
+    deadline: Option<Instant>,
+) -> Result<Result<R, TaskError>, NotYet> {
+    let task = batch.task();
+    if let Some(result) = ready.as_mut().and_then(|replies| replies.decode(task)) {
+        return Ok(result);
+    }
+    Ok(match batch.take(item, deadline)? {
+        Run::One(outcome) => outcome.and_then(|encoded| encoded.decode(task)),
+        Run::Together(replies) => ready.insert(replies).decode(task).unwrap_or(Err(TaskError::Taken)),
+    })
+}
+
 impl<R: DeserializeOwned> Iterator for Map<'_, R> {
     type Item = Result<R, TaskError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         self.begun = true;
-        let (batch, item) = match self.segments.front_mut()? {
-            Segment::Batch { batch, next, .. } => (Arc::clone(batch), *next),
+        let result = match self.segments.front_mut()? {
+            Segment::Batch { batch, next, items } => {
+                let result = match decode_next(batch, *next, &mut self.ready, self.deadline) {
+                    Ok(result) => result,
+                    Err(not_yet) => return Some(Err(self.end_by(not_yet))),
+                };
+                *next += 1;
+                if next == items {
+                    self.segments.pop_front();
+                }
+                result
+            }
             Segment::Failed(_) => {
                 let Some(Segment::Failed(error)) = self.segments.pop_front() else { return None };
-                self.refill();
-                return Some(Err(error));
+                Err(error)
             }
         };
-        let outcome = match batch.take(item, self.deadline) {
-            Ok(outcome) => outcome,
-            Err(not_yet) => {
-                self.give_up();
-                return Some(Err(match not_yet {
-                    NotYet::TooLate => TaskError::WaitTimedOut(WaitTimedOut::new(self.limit)),
-                    NotYet::WouldDeadlock => TaskError::WouldDeadlock,
-                    NotYet::Forked => TaskError::Forked,
-                }));
-            }
-        };
-        if let Some(Segment::Batch { next, items, .. }) = self.segments.front_mut() {
-            *next += 1;
-            if next == items {
-                self.segments.pop_front();
-            }
-        }
         self.refill();
-        Some(outcome.and_then(|encoded| encoded.decode(batch.task())))
+        Some(result)
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {

@@ -50,7 +50,7 @@ pub(crate) use desk::{Callback, Desk, panic_text, run_callback};
 pub(crate) use pack::{Pack, Sending, addressed, addressee, unpacked};
 pub(crate) use retry::{Judged, Retry};
 pub(crate) use state::{Posting, Recall, Shared};
-pub(crate) use value::Encoded;
+pub(crate) use value::{Encoded, decode_value};
 
 /// The result of a task that may still have to run.
 ///

@@ -131,6 +131,14 @@ impl Pack {
         matches!(&*place, Place::Posted { link, ticket } if link.is_running(*ticket, item))
     }
 
+    /// The future of an item.
+    ///
+    /// # Panics
+    /// There is no such item.
+    pub(crate) fn future(&self, item: u32) -> &Shared {
+        &self.members[item as usize].shared
+    }
+
     fn leave(&self) {
         *self.place.lock() = Place::Loading { left: true };
     }

@@ -42,17 +42,21 @@ impl Encoded {
 
     /// The value, afresh.
     pub(crate) fn decode<T: DeserializeOwned>(&self, task: &str) -> Result<T, TaskError> {
-        let bytes = self.body.as_slice().get(self.start..).unwrap_or_default();
-        let decoded = catch_unwind(AssertUnwindSafe(|| decode::<T>(bytes)));
-        let reason = match decoded {
-            Ok(Ok(value)) => return Ok(value),
-            Ok(Err(reason)) => reason,
-            Err(payload) => {
-                let reason = format!("its Deserialize panicked: {}", panic_text(&*payload));
-                pool_ipc::discard(payload);
-                Reason::of_type(reason)
-            }
-        };
-        Err(TaskError::Decode(Arc::new(CodecError::new(task, Coded::ResultInCaller, type_name::<T>(), reason))))
+        decode_value(task, self.body.as_slice().get(self.start..).unwrap_or_default())
     }
+}
+
+/// The value that these bytes are.
+pub(crate) fn decode_value<T: DeserializeOwned>(task: &str, bytes: &[u8]) -> Result<T, TaskError> {
+    let decoded = catch_unwind(AssertUnwindSafe(|| decode::<T>(bytes)));
+    let reason = match decoded {
+        Ok(Ok(value)) => return Ok(value),
+        Ok(Err(reason)) => reason,
+        Err(payload) => {
+            let reason = format!("its Deserialize panicked: {}", panic_text(&*payload));
+            pool_ipc::discard(payload);
+            Reason::of_type(reason)
+        }
+    };
+    Err(TaskError::Decode(Arc::new(CodecError::new(task, Coded::ResultInCaller, type_name::<T>(), reason))))
 }

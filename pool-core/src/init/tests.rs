@@ -32,7 +32,7 @@ impl Run {
             LinkEvent::Said { bytes, .. } => self.greeting = Greeting::decode(&bytes),
             LinkEvent::Outcome { outcome, .. } => self.reply = Some(outcome.result.unwrap().as_slice().to_vec()),
             LinkEvent::Ended { pid, cause, .. } => self.end = Some((pid, cause)),
-            LinkEvent::Declined { .. } => panic!("an only item was declined"),
+            LinkEvent::Outcomes { .. } | LinkEvent::Declined { .. } => panic!("there is one item, which is run"),
         }
     }
 }

@@ -3,14 +3,19 @@
 //! Keeps true: each item is resolved once; who waits for an item is woken when that item is resolved; cancelling takes
 //! back what nobody has begun and nothing else. Never decodes, and never knows which items come next.
 
+mod kept;
+
 use std::ops::Range;
 use std::sync::{Arc, Weak};
 use std::time::Instant;
 
 use pool_ipc::{Link, Refused, Ticket};
 
+pub(crate) use self::kept::Run;
+use self::kept::{Found, Kept};
 use crate::error::TaskError;
 use crate::future::{Desk, Encoded, Posting, Recall, Retry};
+use crate::manager::replies::Replies;
 use crate::sync::plain::{Condvar, Mutex};
 
 /// Where a frame was posted, so that it can be taken back.
@@ -37,22 +42,13 @@ pub(crate) struct Batch {
 }
 
 struct State {
-    /// By item; taken out by the reader.
-    outcomes: Vec<Item>,
-    /// How many of them are pending.
-    pending: u32,
+    outcomes: Kept,
     /// Where its frames are or were. Windows do not overlap.
     away: Vec<Away>,
     /// So many of them are kept before those are let go that are over, lest links that ended live on here.
     most_away: usize,
     /// What becomes of all that nobody has begun, once that was said.
     ended: Option<TaskError>,
-}
-
-enum Item {
-    Pending,
-    Resolved(ItemOutcome),
-    Taken,
 }
 
 /// Why an item has no outcome yet.
@@ -71,8 +67,7 @@ impl State {
     fn note(&mut self, away: Away) {
         if self.away.len() >= self.most_away {
             let Self { outcomes, away, .. } = self;
-            let is_pending = |item: u32| matches!(outcomes[item as usize], Item::Pending);
-            away.retain(|away| away.window.clone().any(is_pending));
+            away.retain(|away| outcomes.pending_of(away.window.clone()) > 0);
             self.most_away = 2 * self.away.len() + FEW;
         }
         self.away.push(away);
@@ -81,8 +76,7 @@ impl State {
 
 impl Batch {
     pub(crate) fn new(task: &'static str, desk: Weak<dyn Desk>, retry: Option<Box<Retry>>, items: u32) -> Arc<Self> {
-        let outcomes = std::iter::repeat_with(|| Item::Pending).take(items as usize).collect();
-        let state = State { outcomes, pending: items, away: Vec::new(), most_away: FEW, ended: None };
+        let state = State { outcomes: Kept::new(items), away: Vec::new(), most_away: FEW, ended: None };
         Arc::new(Self { task, desk, retry, state: Mutex::new(state), resolved: Condvar::new() })
     }
 
@@ -126,27 +120,30 @@ impl Batch {
 
     /// Brings the outcome of an item. A second one is dropped.
     pub(crate) fn complete(&self, item: u32, outcome: ItemOutcome) {
-        let mut state = self.state.lock();
-        match state.outcomes.get_mut(item as usize) {
-            Some(pending @ Item::Pending) => {
-                *pending = Item::Resolved(outcome);
-                state.pending -= 1;
-            }
-            _ => pool_ipc::tell!(Debug, "item {item} of a batch of task {} was resolved again", self.task),
+        if !self.state.lock().outcomes.add(item, outcome) {
+            pool_ipc::tell!(Debug, "item {item} of a batch of task {} was resolved again", self.task);
         }
-        drop(state);
         self.resolved.notify_all();
     }
 
-    /// Takes the outcome of an item, once it is there.
-    pub(crate) fn take(&self, item: u32, deadline: Option<Instant>) -> Result<ItemOutcome, NotYet> {
+    /// Brings the outcomes of items that came together. Those that are second ones are dropped.
+    pub(crate) fn complete_together(&self, replies: Box<Replies>) {
+        if let Err(mut replies) = self.state.lock().outcomes.add_together(replies) {
+            while let Some((item, outcome)) = replies.take(|_| self.task) {
+                self.complete(item, outcome);
+            }
+        }
+        self.resolved.notify_all();
+    }
+
+    /// Takes the outcome of an item, once it is there, and along with it those behind it that came together with it.
+    pub(crate) fn take(&self, item: u32, deadline: Option<Instant>) -> Result<Run, NotYet> {
         let mut state = self.state.lock();
         loop {
-            let slot = &mut state.outcomes[item as usize];
-            match std::mem::replace(slot, Item::Taken) {
-                Item::Resolved(outcome) => return Ok(outcome),
-                Item::Taken => return Ok(Err(TaskError::Taken)),
-                Item::Pending => *slot = Item::Pending,
+            match state.outcomes.take(item, self.task) {
+                Found::Run(run) => return Ok(run),
+                Found::Taken => return Ok(Run::One(Err(TaskError::Taken))),
+                Found::Pending => {}
             }
             if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
                 return Err(NotYet::TooLate);
@@ -167,6 +164,19 @@ impl Batch {
         }
     }
 
+    /// Takes the outcome of an item alone, once it is there.
+    #[cfg(any(test, feature = "simulation"))]
+    pub(crate) fn take_one(&self, item: u32, deadline: Option<Instant>) -> Result<ItemOutcome, NotYet> {
+        match self.take(item, deadline)? {
+            Run::One(outcome) => Ok(outcome),
+            Run::Together(mut replies) => {
+                let first = replies.take(|_| self.task).map_or(Err(TaskError::Taken), |(_, outcome)| outcome);
+                self.state.lock().outcomes.put_back(replies);
+                Ok(first)
+            }
+        }
+    }
+
     /// The pool has these items, which were posted.
     pub(crate) fn unpost(&self, window: &Range<u32>) {
         subtract(&mut self.state.lock().away, window);
@@ -174,7 +184,12 @@ impl Batch {
 
     /// Whether every item has an outcome.
     pub(crate) fn is_done(&self) -> bool {
-        self.state.lock().pending == 0
+        self.state.lock().outcomes.pending() == 0
+    }
+
+    /// How many of these items have no outcome.
+    pub(crate) fn pending_of(&self, window: Range<u32>) -> u32 {
+        self.state.lock().outcomes.pending_of(window)
     }
 
     /// Takes back what nobody has begun.
@@ -200,7 +215,7 @@ impl Batch {
 
     /// Whether an item has an outcome.
     pub(crate) fn has(&self, item: u32) -> bool {
-        !matches!(self.state.lock().outcomes.get(item as usize), Some(Item::Pending))
+        self.state.lock().outcomes.has(item)
     }
 
     /// Ends all that nobody has begun with this error, and gives the links that have room now. What is in the pool's hands
@@ -212,12 +227,14 @@ impl Batch {
         let recall = |away: &Away| away.link.recall(away.ticket).map(|frame| (away.link.id(), frame.window));
         let recalled: Vec<_> = state.away.iter().filter_map(recall).collect();
         recalled.iter().for_each(|(_, window)| subtract(&mut state.away, window));
-        let State { outcomes, pending, away, .. } = &mut *state;
-        for (item, outcome) in (0u32..).zip(outcomes) {
+        let State { outcomes, away, .. } = &mut *state;
+        let mut next = 0;
+        while let Some(item) = outcomes.next_pending(next) {
+            next = item + 1;
             let begun = away.iter().any(|away| away.window.contains(&item));
-            if matches!(outcome, Item::Pending) && !begun {
-                *outcome = Item::Resolved(Err(self.last_error(item, error)));
-                *pending -= 1;
+            if !begun {
+                let is_new = outcomes.add(item, Err(self.last_error(item, error)));
+                debug_assert!(is_new, "it had none");
             }
         }
         drop(state);
@@ -260,7 +277,7 @@ mod tests {
         let _again = batch.retry().map(|retry| retry.judge("work", 1, Err(panicked)));
         let late = TimedOut::new("work", TimeLimit::Deadline, Duration::from_secs(1), None);
         assert!(batch.withdraw(&TaskError::TimedOut(Arc::new(late))).is_empty());
-        assert!(matches!(batch.take(0, None), Ok(Err(TaskError::TimedOut(_)))));
-        assert!(matches!(batch.take(1, None), Ok(Err(TaskError::Exhausted(_)))));
+        assert!(matches!(batch.take_one(0, None), Ok(Err(TaskError::TimedOut(_)))));
+        assert!(matches!(batch.take_one(1, None), Ok(Err(TaskError::Exhausted(_)))));
     }
 }

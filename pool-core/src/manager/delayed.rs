@@ -50,17 +50,6 @@ impl Delayed {
 }
 
 impl Manager {
-    /// Brings the outcomes of the turn.
-    pub(super) fn complete(&mut self, now: Instant) {
-        let were_some = !self.completions.is_empty();
-        while let Some((owner, item, outcome)) = self.completions.pop_front() {
-            self.conclude(owner, item, outcome, now);
-        }
-        if were_some {
-            self.end_if_due(now);
-        }
-    }
-
     /// Something is over that a pool which drains may have waited for as its last.
     pub(super) fn end_if_due(&mut self, now: Instant) {
         if self.state.awaits_its_end() && !self.abandoned {
@@ -69,7 +58,7 @@ impl Manager {
     }
 
     /// Brings an outcome to its future, or has the item run again.
-    fn conclude(&mut self, owner: Owner, item: u32, outcome: Result<Encoded, TaskError>, now: Instant) {
+    pub(super) fn conclude(&mut self, owner: Owner, item: u32, outcome: Result<Encoded, TaskError>, now: Instant) {
         let work = Work::of(&owner);
         let judged = match self.takes_retries() {
             true => work.judge(item, outcome),

@@ -5,6 +5,7 @@
 //! about workers: that is [`state`](crate::manager::state).
 
 use std::collections::HashSet;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
@@ -14,6 +15,7 @@ use pool_ipc::{Corrupt, ExitCause, Link, LinkId, Owner, Postmortem};
 use crate::error::{Broken, ForcedBy, ForcedShutdown, StoppedWorker, TaskError, WorkerDied};
 use crate::future::Encoded;
 use crate::manager::Manager;
+use crate::manager::batch::Batch;
 use crate::manager::event::{Event, Means};
 use crate::manager::sentence::{Sentence, Why};
 use crate::manager::state::State;
@@ -140,6 +142,14 @@ impl Manager {
         // What was killed on a thread may end after that.
         if self.ending.is_counted && !work.has(item) {
             self.pool.account.count(outcome.as_ref().err());
+        }
+    }
+
+    /// The same for outcomes that came together: all of them were run to an end.
+    pub(super) fn count_together(&self, batch: &Batch, window: Range<u32>) {
+        if self.ending.is_counted {
+            let fresh = batch.pending_of(window) as usize;
+            self.pool.account.finished.fetch_add(fresh, Ordering::Relaxed);
         }
     }
 }

@@ -8,6 +8,7 @@
 mod acting;
 mod backlog;
 mod batch;
+mod completing;
 mod delayed;
 mod ending;
 mod event;
@@ -16,6 +17,7 @@ mod idle;
 mod orders;
 mod pool;
 mod quota;
+mod replies;
 mod sentence;
 #[cfg(feature = "simulation")]
 mod simulated;
@@ -32,7 +34,8 @@ use std::time::Instant;
 use pool_ipc::{Corrupt, Frame, LinkEvent, LinkId, Lost, Outcome, Owner, Share};
 
 use self::acting::kill;
-pub(crate) use self::batch::{Batch, NotYet};
+pub(crate) use self::batch::{Batch, NotYet, Run};
+use self::completing::Completion;
 use self::delayed::Delayed;
 pub(crate) use self::ending::Force;
 use self::ending::{Doom, Ending};
@@ -41,6 +44,7 @@ pub(crate) use self::event::Means;
 use self::orders::Mind;
 use self::pool::Inbox;
 pub(crate) use self::pool::{Demand, Pool, Recruiter, Strength};
+pub(crate) use self::replies::Replies;
 use self::sentence::Sentence;
 pub use self::state::OnWorkerLoss;
 use self::state::State;
@@ -62,7 +66,7 @@ pub(crate) struct Manager {
     /// What links told. Taken one by one, so that a panic loses none.
     news: VecDeque<LinkEvent>,
     /// Outcomes of this turn, to be brought once the workers have been seen to. Taken one by one, too.
-    completions: VecDeque<(Owner, u32, Result<Encoded, TaskError>)>,
+    completions: VecDeque<Completion>,
     /// Those that fell due. Whoever has taken the turn has them run by the manager thread.
     callbacks: Vec<Callback>,
     tally: Tally,
@@ -225,6 +229,10 @@ impl Manager {
                     self.tally.count(link, 1);
                     self.receive(link, outcome);
                 }
+                LinkEvent::Outcomes { link, outcomes, .. } => {
+                    self.tally.count(link, outcomes.values.len());
+                    self.receive_together(link, outcomes);
+                }
                 LinkEvent::Declined { link, rest, .. } => {
                     self.tally.count(link, 0);
                     self.pool.take_back([rest]);
@@ -269,7 +277,7 @@ impl Manager {
             Ok(body) => read_reply(task, pid, body.as_slice()).map(|start| Encoded { body, start }),
             Err(lost) => Err(TaskError::NoMemory(NoMemory::new(task, lost.size, lost.errno))),
         };
-        self.completions.push_back((owner, item, outcome));
+        self.completions.push_back(Completion::One(owner, item, outcome));
     }
 
     fn greet(&mut self, link: LinkId, bytes: &[u8], now: Instant) {
@@ -295,7 +303,7 @@ impl Manager {
             let blamed = blamed.map(|item| addressee(owner, item));
             self.completions.extend(blamed.map(|(owner, item)| {
                 let error = error(&owner, item);
-                (owner, item, Err(error))
+                Completion::One(owner, item, Err(error))
             }));
             rests.extend(rest);
         }
@@ -338,7 +346,7 @@ impl Manager {
         }
         for Frame { owner, window, .. } in frames {
             let error = error(Work::of(&owner).task());
-            self.completions.extend(window.map(|item| (Arc::clone(&owner), item, Err(error.clone()))));
+            self.completions.extend(window.map(|item| Completion::One(Arc::clone(&owner), item, Err(error.clone()))));
         }
         events
     }
@@ -353,6 +361,7 @@ impl Manager {
             while let Some(event) = self.news.pop_front() {
                 match event {
                     LinkEvent::Outcome { link, outcome, .. } => self.receive(link, outcome),
+                    LinkEvent::Outcomes { link, outcomes, .. } => self.receive_together(link, outcomes),
                     LinkEvent::Declined { rest, .. } => self.pool.take_back([rest]),
                     LinkEvent::Said { .. } => {}
                     LinkEvent::Ended { link, lost, .. } => {
@@ -370,7 +379,7 @@ impl Manager {
         }
         let delayed = self.delayed.take_all();
         for Frame { owner, window, .. } in self.pool.backlog.drain().into_iter().chain(delayed) {
-            self.completions.extend(window.map(|item| (Arc::clone(&owner), item, Err(error.clone()))));
+            self.completions.extend(window.map(|item| Completion::One(Arc::clone(&owner), item, Err(error.clone()))));
         }
         self.complete(Instant::now());
     }

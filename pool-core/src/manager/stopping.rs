@@ -15,6 +15,7 @@ use crate::error::StoppedWorker;
 use crate::future::{Recall, addressed};
 use crate::manager::Manager;
 use crate::manager::acting::{SIGTERM, kill};
+use crate::manager::completing::Completion;
 use crate::manager::event::{Due, Event};
 use crate::manager::sentence::{Sentence, Why, is_same};
 use crate::manager::work::Work;
@@ -210,7 +211,7 @@ impl Manager {
             let (owner, item) = sentence.item();
             let worker = StoppedWorker { pid: link.pid(), cause: None, stderr: None };
             let error = sentence.why.error(Work::of(&owner).task(), Some(worker));
-            self.completions.push_back((owner, item, Err(error)));
+            self.completions.push_back(Completion::One(owner, item, Err(error)));
         }
         answers.push_back(Event::Survives(id));
     }

@@ -122,7 +122,9 @@ pub(super) fn told(plan: &Plan) -> (Strength, Staffing) {
 pub(super) fn spoil(sabotage: Sabotage, random: &mut Random, events: &mut Vec<LinkEvent>) {
     match sabotage {
         Sabotage::OutcomeIsDropped => {
-            events.retain(|event| !matches!(event, LinkEvent::Outcome { .. }) || !random.one_in(RATE));
+            let is_outcome =
+                |event: &LinkEvent| matches!(event, LinkEvent::Outcome { .. } | LinkEvent::Outcomes { .. });
+            events.retain(|event| !is_outcome(event) || !random.one_in(RATE));
         }
         Sabotage::EndIsSwallowed => {
             events.retain(|event| !matches!(event, LinkEvent::Ended { .. }) || !random.one_in(RATE));

@@ -71,7 +71,7 @@ fn see(entry: &Entry, item: u32) -> Seen {
             let future = crate::future::Future::<u64>::of(std::sync::Arc::clone(shared));
             shared.is_done().then(|| future.result_timeout(Duration::ZERO))
         }
-        What::Batch(batch) => match batch.take(item, Some(Instant::now())) {
+        What::Batch(batch) => match batch.take_one(item, Some(Instant::now())) {
             Ok(outcome) => Some(outcome.and_then(|encoded| encoded.decode(batch.task()))),
             Err(NotYet::TooLate | NotYet::WouldDeadlock | NotYet::Forked) => None,
         },

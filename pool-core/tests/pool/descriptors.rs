@@ -18,6 +18,7 @@ claims! { alone_on_each_backend:
 
 claims! { alone_on_processes:
     b11_pools_that_worked_leave_nothing_behind,
+    b11_results_that_nobody_reads_leave_nothing_behind,
     without_descriptors_the_workers_that_there_are_do_the_work,
     without_descriptors_and_workers_the_pool_says_so,
     without_descriptors_a_pool_is_not_made,
@@ -47,6 +48,18 @@ fn b11_pools_that_worked_leave_nothing_behind(builder: Builder) {
         if round % 2 == 0 {
             assert!(lost.result().is_err());
         }
+    }
+    before.assert_as_before();
+}
+
+fn b11_results_that_nobody_reads_leave_nothing_behind(builder: Builder) {
+    let before = Holdings::count();
+    for read in [0, 1, 60] {
+        let pool = pool(again(&builder), 2);
+        let mut results = pool.batch().chunksize(50).map(u64::swap_bytes, 0..500).unwrap();
+        assert_eq!(results.by_ref().take(read).filter(Result::is_ok).count(), read);
+        pool.shutdown();
+        drop(results);
     }
     before.assert_as_before();
 }

@@ -17,6 +17,7 @@ use super::parent::{Memory, ParentEnd, ParentSide, SentLarge};
 use super::region::Region;
 use crate::backend::{Corrupt, LinkEvent, LinkId, RefusedWhy, Share, Ticket};
 use crate::frame::{Body, Frame, Frozen, Owner, Undelivered};
+use crate::outcomes::Outcomes;
 
 /// The world of a parent whose worker is these tests.
 #[derive(Debug)]
@@ -131,8 +132,8 @@ struct Books {
     /// The items without an account.
     open: BTreeSet<(u32, u32)>,
     sizes: Vec<usize>,
-    /// How many outcomes, frames and blamed items came out.
-    tally: [u64; 3],
+    /// How many outcomes, frames, blamed items and outcomes that came together came out.
+    tally: [u64; 4],
 }
 
 impl Books {
@@ -143,7 +144,7 @@ impl Books {
     fn over(memory: Memory) -> Self {
         let memory = Arc::new(memory);
         let parent = ParentEnd::new(LinkId(1), Arc::clone(&memory), Nobody);
-        Self { parent, memory, posted: 0, open: BTreeSet::new(), sizes: Vec::new(), tally: [0; 3] }
+        Self { parent, memory, posted: 0, open: BTreeSet::new(), sizes: Vec::new(), tally: [0; 4] }
     }
 
     fn take(&mut self, step: Step) {
@@ -221,11 +222,29 @@ impl Books {
                     assert!(outstanding <= SLOTS);
                     self.account(&outcome.owner, outcome.item);
                 }
+                LinkEvent::Outcomes { outcomes, outstanding, .. } => {
+                    self.tally[0] += outcomes.values.len() as u64;
+                    self.tally[3] += 1;
+                    bytes += outcomes.values.kept();
+                    assert!(outstanding <= SLOTS);
+                    self.together(outcomes);
+                }
                 LinkEvent::Declined { rest, .. } => self.handed_back(&rest),
                 other => panic!("{other:?}"),
             }
         }
         assert!(bytes <= SLOTS * 2 * ARENA_SIZE, "{bytes} bytes were kept");
+    }
+
+    fn together(&mut self, outcomes: Outcomes) {
+        let (window, kept) = (outcomes.values.window(), outcomes.values.kept());
+        let mut size = 0;
+        for (outcome, item) in outcomes.into_iter().zip(window.clone()) {
+            assert_eq!(outcome.item, item);
+            size += 1 + outcome.result.map_or(0, |body| body.len());
+            self.account(&outcome.owner, item);
+        }
+        assert!(window.len() >= 2 && kept <= 10 * size + 64, "{kept} bytes were kept for {size} of {window:?}");
     }
 
     fn handed_back(&mut self, frame: &Frame) {
@@ -242,7 +261,7 @@ impl Books {
     }
 
     /// Closes the books. Gives what the worker was found to be, and how much came out.
-    fn finish(mut self) -> (Option<Corrupt>, [u64; 3]) {
+    fn finish(mut self) -> (Option<Corrupt>, [u64; 4]) {
         let mut events = Vec::new();
         let (corrupt, lost) = self.parent.finish(&mut events);
         self.events(events);

@@ -4,8 +4,9 @@ mod arena;
 pub(crate) mod layout;
 mod ledger;
 pub(crate) mod parent;
-mod record;
+pub(crate) mod record;
 pub(crate) mod region;
+mod together;
 pub(crate) mod worker;
 #[expect(unreachable_pub, reason = "the models, a test of their own, compile the file as a public module")]
 pub(crate) mod word;

@@ -13,6 +13,7 @@ use super::layout::{ARENA_MAX, ARENA_SIZE, outcome, request};
 use super::ledger::{Entry, Ledger, Stream, lap_of};
 use super::record::Record;
 use super::region::Region;
+use super::together;
 use super::word::{self, Recalled, Ring, Word};
 use crate::backend::{Corrupt, LinkEvent, LinkId, Refused, RefusedWhy, Share, Ticket};
 use crate::frame::{Body, Frame, Lost, MAX_ITEMS, Outcome, Undelivered};
@@ -345,28 +346,24 @@ impl<S: ParentSide> ParentEnd<S> {
         if !word.is_lawful(entry.lap(), entry.end, entry.delivered) {
             return Err(Corrupt::Word { slot: entry.slot(), word: word.0 });
         }
-        let mut outcomes = Vec::new();
-        let read = self.read(entry, word.done(), &mut outcomes);
+        let before = events.len();
+        let read = self.read(entry, word.done(), events);
         // What could not be read stays in the ledger, and so does what was declined beyond it.
         let declined = (read.is_ok() && word.end() < entry.end).then(|| entry.split(word.end()));
         let over = entry.delivered == entry.end;
         // A frame that was recalled whole has been taken off the count already.
-        ledger.live -= usize::from(over && (!outcomes.is_empty() || declined.is_some()));
-        let (link, outstanding, count) = (self.id, ledger.live, outcomes.len());
-        for (index, outcome) in outcomes.into_iter().enumerate() {
-            let last = over && index + 1 == count;
-            let outstanding = outstanding + usize::from(over && !last);
-            events.push(LinkEvent::Outcome { link, outcome, outstanding, last });
-        }
+        ledger.live -= usize::from(over && (events.len() > before || declined.is_some()));
+        let outstanding = ledger.live;
+        together::count_down(&mut events[before..], outstanding, over);
         if let Some(rest) = declined {
-            events.push(LinkEvent::Declined { link, rest, outstanding });
+            events.push(LinkEvent::Declined { link: self.id, rest, outstanding });
         }
         read?;
         Ok(if word.is_over() { Advance::Over } else { Advance::InFlight })
     }
 
-    /// The outcomes of an entry up to `done`, or up to the first that is malformed.
-    fn read(&self, entry: &mut Entry, done: u32, outcomes: &mut Vec<Outcome>) -> Result<(), Corrupt> {
+    /// Tells the outcomes of an entry up to `done`, or up to the first that is malformed.
+    fn read(&self, entry: &mut Entry, done: u32, events: &mut Vec<LinkEvent>) -> Result<(), Corrupt> {
         if entry.delivered == done {
             return Ok(());
         }
@@ -379,10 +376,13 @@ impl<S: ParentSide> ParentEnd<S> {
         if !self.memory.outcome.copy_out(stream.offset + stream.read, fresh, &mut copy) {
             return Err(malformed);
         }
-        let mut rest = copy.as_slice();
-        outcomes.reserve((done - entry.delivered) as usize);
-        let mut copied = 0;
+        let (mut taken, mut copied) = (0, 0);
         while entry.delivered < done {
+            if let Some(size) = together::tell(self.id, entry, done, &mut copy, taken, events) {
+                taken += size;
+                continue;
+            }
+            let mut rest = &copy[taken..];
             let record = Record::read(&mut rest).ok_or(malformed.clone())?;
             // Outcomes that were not taken yet do not overlap, so an honest arena cannot hold more than its size of them.
             copied += if let Record::Arena { len, .. } = record { len.min(2 * ARENA_SIZE as u64) } else { 0 };
@@ -390,11 +390,12 @@ impl<S: ParentSide> ParentEnd<S> {
                 return Err(malformed);
             }
             let result = self.fetch(record, entry.slot())?;
-            let (owner, item) = (entry.owner.0.clone(), entry.first + entry.delivered);
-            outcomes.push(Outcome { owner, item, result });
+            let outcome = Outcome { owner: entry.owner.0.clone(), item: entry.first + entry.delivered, result };
+            events.push(LinkEvent::Outcome { link: self.id, outcome, outstanding: 0, last: false });
             entry.delivered += 1;
+            taken = copy.len() - rest.len();
         }
-        stream.read += copy.len() - rest.len();
+        stream.read += taken;
         entry.stream = Some(stream);
         Ok(())
     }

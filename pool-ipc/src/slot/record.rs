@@ -54,6 +54,18 @@ impl<'a> Record<'a> {
         }
     }
 
+    /// How many records a stream begins with, up to `most`, that have their bytes with them, and how many bytes those take.
+    pub(crate) fn inline_run(mut stream: &'a [u8], most: u32) -> (u32, usize) {
+        let (all, mut count, mut size) = (stream.len(), 0, 0);
+        while count < most
+            && let Some(Self::Inline(_)) = Self::read(&mut stream)
+        {
+            count += 1;
+            size = all - stream.len();
+        }
+        (count, size)
+    }
+
     /// Takes the record that a stream begins with. `None`: there is no whole one.
     pub(crate) fn read(stream: &mut &'a [u8]) -> Option<Self> {
         let tag = *stream.split_off_first()?;
@@ -104,10 +116,25 @@ mod tests {
         assert_eq!(Record::read(&mut rest), None);
     }
 
+    #[test]
+    fn a_run_ends_before_what_is_elsewhere_and_before_what_is_cut_off() {
+        let mut stream = Vec::new();
+        [Record::Inline(b"a"), Record::Inline(&[1; 300])].iter().for_each(|record| record.write(&mut stream));
+        let two = stream.len();
+        Record::Failed { size: 5, errno: 28 }.write(&mut stream);
+        Record::Inline(b"b").write(&mut stream);
+        assert_eq!(Record::inline_run(&stream, 9), (2, two));
+        assert_eq!(Record::inline_run(&stream, 1), (1, 2));
+        assert_eq!(Record::inline_run(&stream[..two - 1], 9), (1, 2));
+        assert_eq!(Record::inline_run(&[], 9), (0, 0));
+    }
+
     proptest! {
         #[test]
         fn random_streams_are_read_without_a_panic(bytes: Vec<u8>) {
             let mut rest = bytes.as_slice();
+            let (count, size) = Record::inline_run(rest, 20);
+            prop_assert!(count <= 20 && size <= bytes.len());
             while Record::read(&mut rest).is_some() {}
             prop_assert!(rest.len() <= bytes.len());
         }

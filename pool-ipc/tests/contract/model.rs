@@ -187,9 +187,10 @@ impl Model<'_> {
     }
 
     fn take_in(&mut self, events: Vec<LinkEvent>) {
-        for event in events {
+        for event in events.into_iter().flat_map(LinkEvent::singly) {
             match event {
                 LinkEvent::Said { .. } => panic!("these workers say nothing"),
+                LinkEvent::Outcomes { .. } => unreachable!("each comes by itself"),
                 LinkEvent::Declined { rest, .. } => self.take_home(rest),
                 LinkEvent::Outcome { outcome, .. } => {
                     let owner = number(&outcome.owner);

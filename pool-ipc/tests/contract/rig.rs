@@ -107,7 +107,7 @@ impl Rig {
                 return found;
             }
             assert!(Instant::now() < limit, "waited {LIMIT:?} in vain for {what}\n{}", self.dump());
-            self.hub.wait(Some(limit), &mut self.events);
+            self.wait(limit);
         }
     }
 
@@ -122,7 +122,7 @@ impl Rig {
                 Err(refused) => panic!("refused: {}", refused.why),
             }
             assert!(Instant::now() < limit, "waited {LIMIT:?} in vain for room\n{}", self.dump());
-            self.hub.wait(Some(limit), &mut self.events);
+            self.wait(limit);
         }
     }
 
@@ -179,8 +179,15 @@ impl Rig {
 
     /// The events that were not taken, after a look at what else there is.
     pub(crate) fn rest(&mut self) -> Vec<LinkEvent> {
-        self.hub.wait(Some(Instant::now()), &mut self.events);
+        self.wait(Instant::now());
         std::mem::take(&mut self.events)
+    }
+
+    /// Waits for what comes next. Here each outcome is an event of its own.
+    fn wait(&mut self, limit: Instant) {
+        let mut events = Vec::new();
+        self.hub.wait(Some(limit), &mut events);
+        self.events.extend(events.into_iter().flat_map(LinkEvent::singly));
     }
 
     /// Closes a link and waits for its orderly end.
@@ -260,6 +267,7 @@ pub(crate) fn link_of(event: &LinkEvent) -> LinkId {
     match event {
         LinkEvent::Said { link, .. }
         | LinkEvent::Outcome { link, .. }
+        | LinkEvent::Outcomes { link, .. }
         | LinkEvent::Declined { link, .. }
         | LinkEvent::Ended { link, .. } => *link,
     }
@@ -281,6 +289,7 @@ fn tell(events: Vec<LinkEvent>) -> Story {
         match event {
             LinkEvent::Said { .. } => {}
             LinkEvent::Outcome { outcome, .. } => outcomes.push(delivered(outcome)),
+            LinkEvent::Outcomes { outcomes: together, .. } => outcomes.extend(together.into_iter().map(delivered)),
             LinkEvent::Declined { rest, .. } => declined.push(rest),
             LinkEvent::Ended { pid, cause, corrupt, lost, .. } => end = Some(End { pid, cause, corrupt, lost }),
         }

@@ -130,6 +130,7 @@ fn link_of(event: &LinkEvent) -> LinkId {
     match event {
         LinkEvent::Said { link, .. }
         | LinkEvent::Outcome { link, .. }
+        | LinkEvent::Outcomes { link, .. }
         | LinkEvent::Declined { link, .. }
         | LinkEvent::Ended { link, .. } => *link,
     }

@@ -47,6 +47,7 @@ fn judge(input: &[u8]) -> u64 {
             }
             LinkEvent::Declined { rest, .. } => fates.extend(rest.window),
             LinkEvent::Said { .. } => said += 1,
+            LinkEvent::Outcomes { .. } => panic!("they come one by one here"),
             LinkEvent::Ended { .. } => panic!("nobody has ended"),
         }
     }

@@ -110,6 +110,8 @@ fn seeds() -> Vec<Vec<u8>> {
             .concat(),
         [post(2, 2), vec![5, 0, 1, 2, 1, 1, 0], inline(0, &places[..1]), vec![4, 0, 0, 3]].concat(),
         [post(1, 1), inline(0, &[]), [pointer(252, u64::MAX, 2), run(0, 1)].concat(), collect.clone()].concat(),
+        [post(5, 2), inline(0, &[Record::Inline(b"a"); 9]), run(0, 2), collect.clone(), run(0, 3), collect.clone()]
+            .concat(),
         [post(1, 1), [vec![7], vec![0; 8], vec![1; 8]].concat(), collect.clone()].concat(),
     ];
     seeds.extend(places.iter().map(|place| [post(1, 2), inline(0, &[*place]), run(0, 1), collect.clone()].concat()));
