@@ -83,14 +83,22 @@ pub(crate) fn write_failure(reply: &mut Vec<u8>, failure: &Failure) {
 }
 
 /// Reads the reply of a worker, which may be any bytes: where the encoded result starts, or why there is none.
+#[inline]
 pub(crate) fn read_reply(task: &str, pid: u32, reply: &[u8]) -> Result<usize, TaskError> {
+    match reply {
+        [VALUE, ..] => Ok(1),
+        _ => Err(read_failure(task, pid, reply)),
+    }
+}
+
+#[cold]
+fn read_failure(task: &str, pid: u32, reply: &[u8]) -> TaskError {
     let failure = match reply {
-        [VALUE, ..] => return Ok(1),
         [FAILURE, failure @ ..] => decode::<Failure>(failure),
         _ => Err(Reason::of_codec("a reply begins with 0 or 1")),
     };
     let codec = |what, type_name: &str, reason| Arc::new(CodecError::new(task, what, type_name, reason));
-    Err(match failure {
+    match failure {
         Ok(Failure::Panicked(report)) => TaskError::Panicked(Arc::new(panic(task, pid, report))),
         Ok(Failure::NotFound { .. }) => TaskError::NotFound(NotFound::new(task, pid)),
         Ok(Failure::Undecoded { type_name, reason }) => {
@@ -101,7 +109,7 @@ pub(crate) fn read_reply(task: &str, pid: u32, reply: &[u8]) -> Result<usize, Ta
         }
         Ok(Failure::NoMemory { size }) => TaskError::NoMemory(NoMemory::new(task, size, NO_MEMORY)),
         Err(reason) => TaskError::Decode(codec(Coded::ResultInCaller, "the pool's own reply", reason)),
-    })
+    }
 }
 
 fn panic(task: &str, pid: u32, report: PanicReport) -> Panic {

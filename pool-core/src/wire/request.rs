@@ -65,6 +65,12 @@ impl BatchWriter {
     fn close(&mut self) -> Result<(), EncodeFailure> {
         let start = self.whole + self.width;
         let length = self.bytes.len() - start;
+        if self.width == 1 && length < 0x80 {
+            self.bytes[self.whole] = length as u8;
+            self.whole = self.bytes.len();
+            self.items += 1;
+            return Ok(());
+        }
         let width = self.width.max(varint_width(length as u64));
         if width > self.width {
             make_room(&mut self.bytes, width - self.width)?;
@@ -188,7 +194,11 @@ fn head(task: TaskId, shape: Shape) -> u64 {
     u64::from(task.to_wire()) << SHAPE_BITS | shape as u64
 }
 
+#[inline]
 fn make_room(bytes: &mut Vec<u8>, more: usize) -> Result<(), EncodeFailure> {
+    if bytes.capacity() - bytes.len() >= more {
+        return Ok(());
+    }
     let size = (bytes.len() as u64).saturating_add(more as u64);
     bytes.try_reserve(more).map_err(|_| EncodeFailure::NoMemory { size })
 }
@@ -214,7 +224,16 @@ fn write_padded(bytes: &mut [u8], mut number: u64) {
 }
 
 /// Reads a number of at most ten bytes and gives what follows it.
+#[inline]
 fn take_varint(bytes: &[u8]) -> Option<(u64, &[u8])> {
+    match bytes {
+        // Most of them are short.
+        [byte @ ..0x80, rest @ ..] => Some((u64::from(*byte), rest)),
+        _ => take_long_varint(bytes),
+    }
+}
+
+fn take_long_varint(bytes: &[u8]) -> Option<(u64, &[u8])> {
     let mut number = 0;
     for (position, &byte) in bytes.iter().take(10).enumerate() {
         let bits = u64::from(byte & 0x7f);

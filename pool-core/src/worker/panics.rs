@@ -10,7 +10,7 @@
 //! the task joins them and panics itself.
 
 use std::any::Any;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::panic::{self, AssertUnwindSafe, PanicHookInfo, catch_unwind};
 use std::sync::Once;
 
@@ -33,12 +33,15 @@ pub(super) fn listen_again() {
 
 /// Runs a call and gives what it panicked with. Copies of this process do not return from it.
 pub(super) fn catch<R>(task: &str, home: Home, call: impl FnOnce() -> R) -> Result<R, PanicReport> {
-    let outer = HEARD.replace(Some(Heard { home, reports: Vec::new() }));
+    let outer = RUNNING.replace(Some(Running { home, has_heard: false }));
     let outcome = catch_unwind(AssertUnwindSafe(call));
     // Before anything else: the payload may have a destructor.
     home.end_copy(if outcome.is_ok() { COPY_RETURNED } else { COPY_PANICKED });
     let outcome = outcome.map_err(take_text);
-    let mut heard = HEARD.replace(outer).map_or_else(Vec::new, |heard| heard.reports);
+    let mut heard = match RUNNING.replace(outer) {
+        Some(Running { has_heard: true, .. }) => HEARD.with_borrow_mut(Vec::pop).unwrap_or_default(),
+        _ => Vec::new(),
+    };
     let outcome = outcome.map_err(|text| match heard.iter().rposition(|report| report.message == text) {
         Some(position) => heard.remove(position),
         // A payload of another thread, raised again here: no hook was called for it.
@@ -61,28 +64,29 @@ const MOST_HEARD: usize = 16;
 const NO_TEXT: &str = "a payload that is no string";
 
 thread_local! {
-    /// The panics of the call that this thread runs; nothing while it runs none.
-    static HEARD: RefCell<Option<Heard>> = const { RefCell::new(None) };
+    /// The call that this thread runs. Set and forgotten with every call, so it is a few words without a destructor.
+    static RUNNING: Cell<Option<Running>> = const { Cell::new(None) };
+
+    /// The panics of the calls that have heard any, oldest first: those of a call within a call come last.
+    static HEARD: RefCell<Vec<Vec<PanicReport>>> = const { RefCell::new(Vec::new()) };
 }
 
-/// The panics of one call.
-#[derive(Debug)]
-struct Heard {
-    /// Whose they are.
+/// A call.
+#[derive(Clone, Copy, Debug)]
+struct Running {
+    /// Whose panics are its own.
     home: Home,
-    /// Oldest first.
-    reports: Vec<PanicReport>,
+    /// Whether there were any.
+    has_heard: bool,
 }
 
 fn install() {
     let previous = panic::take_hook();
     panic::set_hook(Box::new(move |info| {
         if !hear(info) {
-            #[cfg(not(panic = "abort"))]
             let causes = causes_of_dead_end(info);
             previous(info);
             // After its backtrace, which is long: of what a worker wrote, the end is kept.
-            #[cfg(not(panic = "abort"))]
             print(&causes);
         }
     }));
@@ -90,28 +94,26 @@ fn install() {
 
 /// What the core library panics with, from a file of its own, where a panic cannot go further: out of a function for C, or out of
 /// the drop of what another panic unwinds. The process is aborted after the hook.
-#[cfg(not(panic = "abort"))]
 const DEAD_ENDS: [&str; 2] = ["panic in a function that cannot unwind", "panic in a destructor during cleanup"];
 
-#[cfg(not(panic = "abort"))]
 fn is_dead_end(info: &PanicHookInfo<'_>) -> bool {
     let of_core = info.location().is_some_and(|location| location.file().ends_with("core/src/panicking.rs"));
     of_core && info.payload_as_str().is_some_and(|text| DEAD_ENDS.contains(&text))
 }
 
 /// What this panic came of, if it is the end.
-#[cfg(not(panic = "abort"))]
 fn causes_of_dead_end(info: &PanicHookInfo<'_>) -> Vec<PanicReport> {
     if !is_dead_end(info) {
         return Vec::new();
     }
-    let take = |heard: &mut Option<Heard>| heard.as_mut().map(|heard| std::mem::take(&mut heard.reports));
-    let taken = HEARD.try_with(|heard| heard.try_borrow_mut().ok().and_then(|mut heard| take(&mut heard)));
+    if !RUNNING.get().is_some_and(|running| running.has_heard) {
+        return Vec::new();
+    }
+    let taken = HEARD.try_with(|heard| heard.try_borrow_mut().ok()?.last_mut().map(std::mem::take));
     taken.ok().flatten().unwrap_or_default()
 }
 
 /// Prints panics that will have no reply.
-#[cfg(not(panic = "abort"))]
 fn print(reports: &[PanicReport]) {
     use std::io::Write;
     if reports.is_empty() {
@@ -128,20 +130,25 @@ fn print(reports: &[PanicReport]) {
 
 /// Takes a panic down if this thread runs a call, and says whether it does.
 fn hear(info: &PanicHookInfo<'_>) -> bool {
-    let at_home = |heard: &Option<Heard>| heard.as_ref().is_some_and(|heard| !heard.home.is_elsewhere());
-    let running = HEARD.try_with(|heard| heard.try_borrow().is_ok_and(|heard| at_home(&heard)));
-    if running != Ok(true) {
-        return false;
+    match RUNNING.get() {
+        Some(running) if !running.home.is_elsewhere() && !is_dead_end(info) => note(running, report(info)),
+        _ => false,
     }
-    let report = report(info);
-    #[cfg(panic = "abort")]
-    return super::last_word::publish(report);
-    #[cfg(not(panic = "abort"))]
+}
+
+#[cfg(panic = "abort")]
+fn note(_: Running, report: PanicReport) -> bool {
+    super::last_word::publish(report)
+}
+
+#[cfg(not(panic = "abort"))]
+fn note(running: Running, report: PanicReport) -> bool {
     HEARD.with_borrow_mut(|heard| {
-        let Some(Heard { reports, .. }) = heard else { return false };
-        if is_dead_end(info) {
-            return false;
+        if !running.has_heard {
+            heard.push(Vec::new());
+            RUNNING.set(Some(Running { has_heard: true, ..running }));
         }
+        let Some(reports) = heard.last_mut() else { return false };
         if reports.len() == MOST_HEARD {
             reports.remove(0);
         }
