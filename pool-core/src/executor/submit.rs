@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Weak};
 use std::time::Instant;
 
-use pool_ipc::{Body, Frame, Owner, Terms};
+use pool_ipc::{Body, Frame, Owner, SmallBytes, Terms};
 
 use crate::error::{CodecError, Coded, NoMemory, Reason, SubmitError};
 use crate::future::{Desk, Future, Retry, RetryPolicy, Shared, panic_text};
@@ -55,13 +55,18 @@ pub(super) fn check<R>(limits: TimeLimits, policy: Option<&RetryPolicy>) -> Resu
 /// A payload, kept for further attempts where a policy wants that.
 pub(super) fn arm(policy: Option<&RetryPolicy>, payload: Vec<u8>, terms: Option<&Terms>) -> (Body, Option<Box<Retry>>) {
     match policy {
-        None => (payload.into(), None),
+        None => (compact(payload), None),
         Some(policy) => {
             let payload = Body::shared(payload);
             let retry = Retry::new(policy.clone(), payload.clone(), terms);
             (payload, Some(retry))
         }
     }
+}
+
+/// A small payload as a part of its frame: where it went to, another thread would have to free its memory.
+fn compact(payload: Vec<u8>) -> Body {
+    if payload.len() <= SmallBytes::MOST { Body::copied(&payload) } else { payload.into() }
 }
 
 /// The pool as its futures know it.

@@ -107,7 +107,12 @@ impl Backlog {
 
     /// A popped frame is posted or resolved.
     pub(crate) fn settle(&self) {
-        self.unposted.fetch_sub(1, Ordering::SeqCst);
+        self.settle_all(1);
+    }
+
+    /// So many are.
+    pub(crate) fn settle_all(&self, count: usize) {
+        self.unposted.fetch_sub(count, Ordering::SeqCst);
     }
 
     /// Takes everything that is not reserved.

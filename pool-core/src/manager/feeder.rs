@@ -150,7 +150,7 @@ impl Feeding<'_> {
         match catch_unwind(AssertUnwindSafe(|| pack.post(&pile, self.link))) {
             Ok(Sending::Posted) => {
                 self.several = true;
-                pile.iter().for_each(|_| self.pool.backlog.settle());
+                self.pool.backlog.settle_all(pile.len());
                 Ok(())
             }
             Ok(Sending::Refused(RefusedWhy::Full | RefusedWhy::Closed)) => {

@@ -308,7 +308,8 @@ impl Pool {
 
     /// Has the manager look at its inbox and the backlog.
     pub(crate) fn wake(&self) {
-        if !self.woken.swap(true, Ordering::SeqCst) {
+        // Whoever finds it woken has said before what it is to look at: it looks after it has forgotten that it was woken.
+        if !self.woken.load(Ordering::SeqCst) && !self.woken.swap(true, Ordering::SeqCst) {
             self.hub.wake();
         }
     }

@@ -320,28 +320,22 @@ impl<S: ParentSide> ParentEnd<S> {
 
     /// Goes through the frames, oldest first.
     fn sweep(&self, ledger: &mut Ledger, events: &mut Vec<LinkEvent>, until: Until) -> Result<(), Corrupt> {
-        let mut left = Vec::new();
-        let mut result = Ok(());
-        while let Some(mut entry) = ledger.entries.pop_front() {
-            match self.advance(&mut entry, ledger, events) {
-                Ok(Advance::Over) => {
-                    self.free(entry, ledger);
-                    continue;
+        let mut index = 0;
+        while let Some(entry) = ledger.entries.get_mut(index) {
+            match self.advance(entry, &mut ledger.live, events)? {
+                Advance::Over => {
+                    let entry = ledger.entries.remove(index);
+                    entry.into_iter().for_each(|entry| self.free(entry, ledger));
                 }
-                Ok(Advance::InFlight) => {}
-                Err(corrupt) => result = Err(corrupt),
-            }
-            left.push(entry);
-            if result.is_err() || until == Until::InFlight {
-                break;
+                Advance::InFlight if until == Until::InFlight => break,
+                Advance::InFlight => index += 1,
             }
         }
-        left.into_iter().rev().for_each(|entry| ledger.entries.push_front(entry));
-        result
+        Ok(())
     }
 
     /// Takes what has happened to a frame.
-    fn advance(&self, entry: &mut Entry, ledger: &mut Ledger, events: &mut Vec<LinkEvent>) -> Result<Advance, Corrupt> {
+    fn advance(&self, entry: &mut Entry, live: &mut usize, events: &mut Vec<LinkEvent>) -> Result<Advance, Corrupt> {
         let word = Word::load(self.word(entry));
         if !word.is_lawful(entry.lap(), entry.end, entry.delivered) {
             return Err(Corrupt::Word { slot: entry.slot(), word: word.0 });
@@ -352,8 +346,8 @@ impl<S: ParentSide> ParentEnd<S> {
         let declined = (read.is_ok() && word.end() < entry.end).then(|| entry.split(word.end()));
         let over = entry.delivered == entry.end;
         // A frame that was recalled whole has been taken off the count already.
-        ledger.live -= usize::from(over && (events.len() > before || declined.is_some()));
-        let outstanding = ledger.live;
+        *live -= usize::from(over && (events.len() > before || declined.is_some()));
+        let outstanding = *live;
         together::count_down(&mut events[before..], outstanding, over);
         if let Some(rest) = declined {
             events.push(LinkEvent::Declined { link: self.id, rest, outstanding });
