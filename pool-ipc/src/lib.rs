@@ -117,5 +117,7 @@ pub use telling::{discard, survive};
 pub use terms::{Assignment, Running, Terms};
 #[cfg(not(all(target_os = "linux", not(pool_portable))))]
 pub use unsupported::{
-    ChildProcess, Entry, IpcChannel, SharedMemory, Takeover, awaiting, depth, enter, set_init_called,
+    ChildProcess, Entry, IpcChannel, SharedMemory, Takeover, awaiting, depth, end_own_group, enter, set_init_called,
 };
+#[cfg(all(target_os = "linux", not(pool_portable)))]
+pub use watcher::end_own_group;

@@ -107,6 +107,9 @@ pub fn depth() -> u32 {
 /// Has no effect: there are no children to wait for it.
 pub fn set_init_called() {}
 
+/// Has no effect: there are no workers with groups.
+pub fn end_own_group() {}
+
 /// Makes this process the child that it was started as.
 ///
 /// # Errors

@@ -144,6 +144,23 @@ pub(crate) fn end_with_parent() -> ! {
     unsafe { libc::_exit(1) }
 }
 
+/// Ends what stayed in the group that this process made, for a worker at its own orderly end. Its parent does so when it sees
+/// that end, but may be killed before. The worker itself goes over to its parent's group for that; where it may not, in
+/// another session, the group is left to the parent.
+pub fn end_own_group() {
+    let own = rustix::process::getpid();
+    let Some(parent) = rustix::process::getppid() else { return };
+    // SAFETY: asks for a number and touches no memory. By libc: a group from outside of this pid namespace has the number 0,
+    // which rustix's type cannot hold.
+    let group = unsafe { libc::getpgid(parent.as_raw_nonzero().get()) };
+    if group <= 0 || group == own.as_raw_nonzero().get() {
+        return;
+    }
+    if rustix::process::setpgid(None, Pid::from_raw(group)).is_ok() {
+        let _killed = rustix::process::kill_process_group(own, Signal::KILL);
+    }
+}
+
 /// The thread's own: the set that it sleeps on, and what is in it.
 struct Watched {
     set: OwnedFd,

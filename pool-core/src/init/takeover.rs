@@ -36,6 +36,7 @@ pub(super) fn take_over() -> ! {
     match pool_ipc::enter() {
         Ok(Entry::Worker(far)) => {
             worker::run_process(far);
+            pool_ipc::end_own_group();
             exit(0)
         }
         Ok(Entry::Process(child)) => process::run(child),

@@ -48,7 +48,7 @@ pub(crate) enum Event {
     /// Nothing begins at this link any more. Whether what is to be stopped still runs.
     Cornered { link: LinkId, holds: bool },
     /// A worker that is a thread was to be ended, and goes on.
-    Survives(LinkId),
+    Survives { link: LinkId, pid: u32 },
     /// A worker is gone, with these last lines on stderr, and this task is `blamed` for that, or none.
     Ended { link: LinkId, pid: u32, cause: ExitCause, stderr: Option<String>, blamed: Option<&'static str> },
     /// No further submits; what is queued is still run.

@@ -190,7 +190,10 @@ impl State {
                 let loss = Loss { pid, cause, time: LossTime::Idle, stderr };
                 self.ended(link, loss, blamed, view, actions);
             }
-            Event::Survives(link) => self.survives(link),
+            Event::Survives { link, pid } => {
+                self.survives(link);
+                self.give_up_late_comer(link, pid, view, actions);
+            }
             Event::Taken(link) => self.stays(link),
             Event::Resized(max_workers) => self.resize(max_workers),
             Event::ShutDown if self.phase == Phase::Open => {

@@ -213,7 +213,7 @@ impl Manager {
             let error = sentence.why.error(Work::of(&owner).task(), Some(worker));
             self.completions.push_back(Completion::One(owner, item, Err(error)));
         }
-        answers.push_back(Event::Survives(id));
+        answers.push_back(Event::Survives { link: id, pid: link.pid() });
     }
 
     /// Whether what was to be stopped at this link is over, and the worker has gone on to an item that could not be had back.

@@ -1,8 +1,9 @@
 //! What holds of workers that are threads: the twins of the claims about processes.
 
 use std::collections::HashSet;
+use std::time::Duration;
 
-use pool_core::{Future, InProcess, ProcessPoolExecutor, Shutdown};
+use pool_core::{Broken, Future, InProcess, ProcessPoolExecutor, Shutdown, StartFailure, TaskError};
 
 use crate::alone;
 use crate::backends::{in_process, pool};
@@ -115,4 +116,26 @@ fn a116_a_running_task_finishes_and_the_rest_is_dropped() {
     let ended = host.start().end();
     assert!(ended.status.success(), "{}\n{}", ended.stdout, ended.stderr);
     assert_eq!(ended.stderr, "");
+}
+
+fn hang_for_ever() {
+    loop {
+        std::thread::park();
+    }
+}
+
+#[test]
+fn a_thread_that_never_comes_up_breaks_its_pool_and_keeps_nobody() {
+    let limit = Duration::from_millis(50);
+    let pool = pool(in_process().initializer(hang_for_ever, ()).hello_timeout(limit), 1);
+    let futures: Vec<Future<u32>> = (0..3).map(|n| pool.submit(u32::pow, (n, 2)).unwrap()).collect();
+    for future in &futures {
+        let error = future.result().unwrap_err();
+        let TaskError::Broken(broken) = &error else { panic!("{error}") };
+        assert!(
+            matches!(&**broken, Broken::Start(failure) if matches!(**failure, StartFailure::NoHello { .. })),
+            "{error}"
+        );
+    }
+    pool.shutdown();
 }

@@ -24,6 +24,9 @@ pub(crate) const NAME: &str = "parent-kill-victim";
 /// How many workers it has.
 const WORKERS: usize = 3;
 
+/// After so many tasks a worker ends, with what they started.
+const TASKS_A_WORKER: usize = 50;
+
 /// How often one of its tasks starts a process and leaves it behind, besides what the load does.
 const BETWEEN_CHILDREN: Duration = Duration::from_millis(10);
 
@@ -107,7 +110,13 @@ impl Victim {
 /// It was called by somebody who does not know it.
 pub(crate) fn be_the_victim(words: &[String]) -> Result<ExitCode, String> {
     let seed = words.first().and_then(|word| word.parse().ok()).ok_or("the victim needs a seed")?;
-    let pool = Arc::new(ProcessPoolExecutor::new(WORKERS).map_err(|error| error.to_string())?);
+    let pool = Arc::new(
+        ProcessPoolExecutor::builder()
+            .max_workers(WORKERS)
+            .max_tasks_per_worker(TASKS_A_WORKER)
+            .build()
+            .map_err(|error| error.to_string())?,
+    );
     let book = Arc::new(Book::new(Arc::new(Findings::new()), Arc::new(Progress::new())));
     // What a worker that crashed has started is its pool's to end, which is killed here before it may have seen the crash.
     let _load = Load::start_sparing_workers(&pool, &book, seed);

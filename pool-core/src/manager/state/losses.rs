@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use pool_ipc::LinkId;
+use pool_ipc::{ExitCause, LinkId};
 
 use super::worker::Stage;
 use super::{Phase, RETRY, State, Timer};
@@ -22,6 +22,20 @@ impl State {
         pool_ipc::tell!(Warn, "a worker could not be started: {failure}");
         self.is_not_up(link);
         self.retry_later(link, view);
+    }
+
+    /// A worker that is a thread did not say hello in time, and cannot be ended: it is lost but for the thread.
+    pub(super) fn give_up_late_comer(&mut self, link: LinkId, pid: u32, view: View, actions: &mut Vec<Action>) {
+        let late = self.workers.get_mut(&link).filter(|worker| worker.too_late && worker.stage == Stage::Starting);
+        let Some(worker) = late else { return };
+        worker.stage = Stage::Closing;
+        worker.given_up = true;
+        actions.push(Action::Recall(link));
+        let loss = Loss { pid, cause: ExitCause::Unknown, time: LossTime::TooLate, stderr: None };
+        self.note_loss(link, loss, view, actions);
+        self.is_not_up(link);
+        self.settle(view, actions);
+        self.start_on_demand(view, actions);
     }
 
     /// A worker is gone.

@@ -199,7 +199,7 @@ fn pool_with_nobody_left_but_threads_that_go_on_is_not_waited_for() {
     desk.step(Event::Withdrawn(LINK), 1, 0);
     desk.step(Event::Fed(LINK), 0, 1);
     assert_eq!(desk.step(Event::Condemned(LINK), 0, 1), [Action::Corner(LINK), Action::Start(OTHER)]);
-    assert_eq!(desk.step(Event::Survives(LINK), 0, 1), []);
+    assert_eq!(desk.step(Event::Survives { link: LINK, pid: 1 }, 0, 1), []);
     assert_eq!(desk.step(Event::Started(OTHER), 0, 1), []);
     assert_eq!(desk.step(Event::Ready(OTHER), 0, 0), [Action::Offer(OTHER)]);
     assert_eq!(desk.step(Event::ShutDown, 0, 0), []);
