@@ -146,7 +146,7 @@ pub(crate) fn end_with_parent() -> ! {
 
 /// Ends what stayed in the group that this process made, for a worker at its own orderly end. Its parent does so when it sees
 /// that end, but may be killed before. The worker itself goes over to its parent's group for that; where it may not, in
-/// another session, the group is left to the parent.
+/// another session, or that group has no number here, the group is left to the parent.
 pub fn end_own_group() {
     let own = rustix::process::getpid();
     let Some(parent) = rustix::process::getppid() else { return };

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::Read;
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 use std::sync::Arc;
@@ -50,6 +51,8 @@ impl Victim {
         command.args([NAME, &seed.to_string()]).env(tokens::VARIABLE, token).env("TMPDIR", temporary);
         // A first backtrace takes longer than a victim lives.
         command.env_remove("RUST_BACKTRACE");
+        // A group that has a number here, whatever that of this process is: its workers go there as they end.
+        command.process_group(0);
         // Its stdout is everybody's who works for it.
         command.stdin(Stdio::null()).stdout(Stdio::from(OwnedFd::from(write)));
         #[expect(
