@@ -89,7 +89,7 @@ fn die_at(at: &str, item: u32) {
 
 /// A copy of this process, out of its group, that holds all descriptors for as long as it is let.
 fn fork() -> i32 {
-    // SAFETY: the copy has one thread and calls nothing that takes a lock.
+    // SAFETY: the copy has one thread and calls nothing that takes a lock; the rest asks for numbers.
     unsafe {
         match libc::fork() {
             0 => {
@@ -99,7 +99,13 @@ fn fork() -> i32 {
                     libc::pause();
                 }
             }
-            copy => copy,
+            copy => {
+                // Before that it would be killed with the group, when this process ends.
+                while libc::getsid(copy) != copy {
+                    libc::sched_yield();
+                }
+                copy
+            }
         }
     }
 }
