@@ -71,6 +71,7 @@ pub mod thread;
 
 mod error;
 mod bytes;
+mod sharing;
 pub mod task;
 mod json;
 mod wire;
@@ -87,7 +88,8 @@ pub mod simulation;
 pub use bytes::Bytes;
 pub use error::{
     Broken, CodecError, Coded, Exhausted, ForcedBy, ForcedShutdown, Killed, Loss, LossTime, NoMemory, NotFound, Panic,
-    PoolError, RemoteError, StartFailure, SubmitError, TaskError, TimeLimit, TimedOut, WaitTimedOut, WorkerDied,
+    PoolError, RemoteError, SharedBufferError, SharedBytesError, StartFailure, SubmitError, TaskError, TimeLimit,
+    TimedOut, WaitTimedOut, WorkerDied,
 };
 pub use executor::{
     BatchOptions, Builder, Handle, Inputs, Map, OnWorkerLoss, ProcessPoolExecutor, Shutdown, ShutdownReport,
@@ -104,6 +106,7 @@ pub use pool_ipc::{
     SharedMemory, StartError, WorkerStderr,
 };
 pub use process::{Process, ProcessError, active_children, cpu_count, current_process, parent_process};
+pub use sharing::{SharedBuffer, SharedBytes};
 pub use task::{Arguments, CapturesNothing, Initialized, Initializer, Task};
 
 /// The examples of the README, which run as doctests.

@@ -12,6 +12,7 @@
 //!                                               1, many: for each item its length (varint) and its arguments
 //!                                               2, pack: for each item its length (varint) and a request of one
 //! reply    0, the result                        or    1, a Failure
+//!          2, a result that speaks of shared values
 //! boot     version: 4 bytes, fingerprint: 8 bytes, a Boot
 //! process  version: 4 bytes, fingerprint: 8 bytes, length: 8 bytes, a ProcessBoot, a request
 //! greeting 0, fingerprint: 8 bytes              or    1 (another build)     or    2, the initializer's error
@@ -26,8 +27,8 @@ mod request;
 
 pub(crate) use boot::{Boot, Greeting};
 pub(crate) use process::ProcessBoot;
-pub(crate) use reply::{Failure, PanicReport, read_reply, write_failure, write_value};
-pub(crate) use request::{BatchWriter, Cursor, Request, encode_single, pack, unpack};
+pub(crate) use reply::{Failure, PanicReport, is_shared, mark_shared, read_reply, write_failure, write_value};
+pub(crate) use request::{BatchWriter, Cursor, Request, encode_sharing_single, encode_single, pack, unpack};
 
 /// The version of all messages.
 pub(crate) const VERSION: u32 = 1;

@@ -12,11 +12,13 @@ mod panics;
 use std::cell::RefCell;
 use std::sync::OnceLock;
 
-use pool_ipc::{FarEnd, Job};
+use pool_ipc::{FarEnd, Inset, Job, LARGE};
 
+use crate::bytes::sharing::Source;
 use crate::error::{Reason, RemoteError};
+use crate::sharing;
 use crate::task::{self, Call, EncodeFailure, Home, InitializerResult, Stage, TaskId};
-use crate::wire::{Boot, Cursor, Failure, Greeting, Request, write_failure, write_value};
+use crate::wire::{Boot, Cursor, Failure, Greeting, Request, mark_shared, write_failure, write_value};
 
 /// Runs a worker that is a thread of the pool's own process, until its link is closed.
 pub(crate) fn run(mut far: Box<dyn FarEnd>) {
@@ -89,11 +91,18 @@ fn work_at(far: &mut dyn FarEnd, place: Place) {
     let greeting = prepare(far.boot(), place);
     if greet(far, &greeting) && matches!(greeting, Greeting::Ready { .. }) {
         match place {
-            Place::Process => task::assign_process(far.assignment()),
-            Place::Thread => task::assign_thread(far.assignment()),
+            Place::Process => {
+                task::assign_process(far.assignment());
+                sharing::serve_process(far.shared_values());
+            }
+            Place::Thread => {
+                task::assign_thread(far.assignment());
+                sharing::serve_thread(far.shared_values());
+            }
         }
         let mut desk = Desk::default();
         far.serve(&mut |job| desk.work(job));
+        sharing::end_calls();
     }
 }
 
@@ -141,8 +150,8 @@ fn become_worker(boot: Boot, place: Place) {
 /// Calls the initializer. Its error, and whatever else goes wrong with it, is the pool's to report.
 fn initialize(request: &[u8]) -> InitializerResult {
     let mut result = Vec::new();
-    match answer(request, 0, &mut Cursor::default(), &mut result) {
-        Ok(()) => {
+    match answer(request, 0, &mut Cursor::default(), &mut result, &mut Vec::new()) {
+        Ok(_) => {
             task::decode::<InitializerResult>(&result).unwrap_or_else(|reason| Err(RemoteError::message(reason.text)))
         }
         Err(Failure::Panicked(report)) => Err(RemoteError::message(report.to_string())),
@@ -157,6 +166,8 @@ fn initialize(request: &[u8]) -> InitializerResult {
 #[derive(Debug, Default)]
 struct Desk {
     reply: Vec<u8>,
+    /// What belongs into it and was not copied.
+    insets: Vec<Inset>,
 }
 
 /// A reply beyond this does not keep its room for the next one.
@@ -167,7 +178,7 @@ impl Desk {
         let mut cursor = Cursor::default();
         while let Some(item) = job.claim() {
             self.reply_to(job, item, &mut cursor);
-            job.publish(&self.reply);
+            self.publish(job);
             // Not before that: SIGTERM between the two would take the result along.
             let stop = pool_ipc::forget_soft_stop();
             if stop {
@@ -182,39 +193,93 @@ impl Desk {
 
     #[cfg(not(panic = "abort"))]
     fn reply_to(&mut self, job: &dyn Job, item: u32, cursor: &mut Cursor) {
-        self.write_reply(job.request(), item, cursor);
+        let request = job.request();
+        let is_large = request.len() > LARGE;
+        if is_large {
+            name_source(job);
+        }
+        self.write_reply(request, item, cursor);
+        if is_large {
+            Source::forget();
+        }
     }
 
     /// Where a panic ends the process, its hook writes the reply.
     #[cfg(panic = "abort")]
     fn reply_to(&mut self, job: &mut dyn Job, item: u32, cursor: &mut Cursor) {
+        if job.request().len() > LARGE {
+            name_source(job);
+        }
         last_word::lend(job, |request| self.write_reply(request, item, cursor));
+        Source::forget();
     }
 
+    #[inline(always)]
     fn write_reply(&mut self, request: &[u8], item: u32, cursor: &mut Cursor) {
         write_value(&mut self.reply);
-        if let Err(failure) = answer(request, item, cursor, &mut self.reply) {
-            write_failure(&mut self.reply, &failure);
+        match answer(request, item, cursor, &mut self.reply, &mut self.insets) {
+            Ok(Speaks::OfItself) => {}
+            Ok(Speaks::OfShared) => mark_shared(&mut self.reply),
+            Err(failure) => {
+                self.insets.clear();
+                write_failure(&mut self.reply, &failure);
+            }
+        }
+    }
+
+    fn publish(&mut self, job: &mut dyn Job) {
+        if self.insets.is_empty() { job.publish(&self.reply) } else { self.publish_joined(job) }
+    }
+
+    #[cold]
+    fn publish_joined(&mut self, job: &mut dyn Job) {
+        let insets = std::mem::take(&mut self.insets);
+        let size = insets.iter().map(|inset| inset.bytes.len() as u64).sum();
+        if job.publish_joined(&self.reply, insets).is_err() {
+            write_failure(&mut self.reply, &Failure::NoMemory { size });
+            job.publish(&self.reply);
         }
     }
 }
 
-/// Runs one call. The encoded result is appended to `result`.
-fn answer(request: &[u8], item: u32, cursor: &mut Cursor, result: &mut Vec<u8>) -> Result<(), Failure> {
+/// Has the task keep parts of a large request, if it wants to.
+#[cold]
+fn name_source(job: &dyn Job) {
+    if let Some(memory) = job.memory() {
+        Source::name(memory);
+    }
+}
+
+/// What a result speaks of.
+#[derive(Clone, Copy)]
+enum Speaks {
+    OfItself,
+    /// Of shared values, too.
+    OfShared,
+}
+
+/// Runs one call. The encoded result is appended to `result`, but for its large parts.
+fn answer(
+    request: &[u8],
+    item: u32,
+    cursor: &mut Cursor,
+    result: &mut Vec<u8>,
+    insets: &mut Vec<Inset>,
+) -> Result<Speaks, Failure> {
     let malformed = || undecoded("a request", Reason::of_codec(format!("it has no item {item}")));
     let request = Request::parse(request).ok_or_else(malformed)?;
     let (task, arguments) = request.item(item, cursor).ok_or_else(malformed)?;
     let home = Home::here();
-    call(task, Call::new(arguments, result).at(home), home)
+    call(task, Call::of_worker(arguments, result, insets, home), home)
 }
 
 /// Runs a call and says in what it ended. A panic of the task is a panic; one in Serialize or Deserialize means that the
 /// value cannot be encoded or decoded, so that a caller can tell whether the task has run.
-fn call(id: TaskId, mut call: Call<'_>, home: Home) -> Result<(), Failure> {
+fn call(id: TaskId, mut call: Call<'_>, home: Home) -> Result<Speaks, Failure> {
     let entry = task::find(id).ok_or(Failure::NotFound { task: id.to_wire() })?;
     let panicked = panics::catch((entry.name)(), home, || entry.call(&mut call)).err();
     match (call.stage(), panicked) {
-        (Stage::Done, None) => Ok(()),
+        (Stage::Done, None) => Ok(if sharing::is_answer_shared() { Speaks::OfShared } else { Speaks::OfItself }),
         (Stage::Decoding { type_name }, Some(report)) => {
             Err(undecoded(type_name, Reason::of_type(format!("its Deserialize {report}"))))
         }

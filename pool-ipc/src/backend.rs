@@ -12,17 +12,20 @@
 //!
 //! The far end has a contract of its own, much smaller: [`FarEnd::serve`] hands out [`Job`]s until the link is closed.
 
+use std::collections::TryReserveError;
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::body::{FrozenMemory, Inset, pieces, together};
 use crate::command::WorkerCommand;
 use crate::exit::ExitCause;
 use crate::frame::{Frame, Lost, Outcome};
 use crate::outcomes::Outcomes;
 use crate::postmortem::Postmortem;
+use crate::shared_value::{NoValues, SharedValues};
 use crate::stderr::WorkerStderr;
 use crate::terms::{Assignment, Running, Untold};
 
@@ -140,8 +143,8 @@ pub trait Link: fmt::Debug + Send + Sync {
     /// The shortest time limit of the posted items that nobody has begun, by such a look.
     fn shortest_timeout(&self) -> Option<Duration>;
 
-    /// How much memory the worker process has in RAM, in bytes, as the system tells it. `None`: it has ended, or workers are
-    /// threads.
+    /// How much memory the worker process has in RAM, in bytes, but for shared memory, as the system tells it. `None`: it has
+    /// ended, or workers are threads.
     fn resident(&self) -> Option<u64> {
         None
     }
@@ -299,6 +302,11 @@ pub trait FarEnd {
         Arc::new(Untold)
     }
 
+    /// Where the shared values are that come with frames.
+    fn shared_values(&self) -> Arc<dyn SharedValues> {
+        Arc::new(NoValues)
+    }
+
     /// Runs `work` on each job until the link is closed or the parent is gone.
     fn serve(&mut self, work: &mut dyn FnMut(&mut dyn Job));
 }
@@ -317,6 +325,20 @@ pub trait Job {
 
     /// Publishes the outcome of the item claimed last.
     fn publish(&mut self, outcome: &[u8]);
+
+    /// The payload as memory that can be kept for as long as anybody likes, where it is such memory.
+    fn memory(&self) -> Option<FrozenMemory> {
+        None
+    }
+
+    /// Publishes an outcome that has insets, which need not be copied more often than the outcome itself.
+    ///
+    /// # Errors
+    /// There is no memory to put them together, where that has to be. Nothing was published.
+    fn publish_joined(&mut self, outcome: &[u8], insets: Vec<Inset>) -> Result<(), TryReserveError> {
+        self.publish(&together(&pieces(outcome, &insets))?);
+        Ok(())
+    }
 }
 
 /// A frame that was not taken, and why.

@@ -116,6 +116,11 @@ impl Control {
         }
     }
 
+    /// Waits until there is room to send, or nobody to send to.
+    pub(crate) fn await_room(&self) -> io::Result<()> {
+        self.wait_for(PollFlags::OUT)
+    }
+
     /// Sends nothing more: the peer reads what was sent, and then the end. What it sends still arrives.
     pub(crate) fn close_sending(&self) {
         // ENOTCONN: the peer is gone, which is just as well.

@@ -7,6 +7,9 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
+pub(crate) use crate::body::Body;
+#[cfg(all(target_os = "linux", not(pool_portable)))]
+pub(crate) use crate::body::Frozen;
 use crate::terms::Terms;
 
 /// Whatever the sender of a frame wants back with each of its outcomes. Links carry it and never look inside.
@@ -56,105 +59,6 @@ impl Frame {
 impl fmt::Debug for Frame {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Frame").field("window", &self.window).field("bytes", &self.payload.len()).finish()
-    }
-}
-
-/// Bytes that are this process's own: a vector, or memory that is proven to change no more.
-#[derive(Clone)]
-pub enum Body {
-    /// Private memory.
-    Owned(Vec<u8>),
-    /// Memory that nobody can write any more.
-    Frozen(FrozenMemory),
-    /// A few bytes, without any memory beside the value itself.
-    Small(SmallBytes),
-}
-
-/// At most [`SmallBytes::MOST`] bytes.
-#[derive(Clone, Copy)]
-pub struct SmallBytes {
-    len: u8,
-    bytes: [u8; Self::MOST],
-}
-
-impl SmallBytes {
-    /// As many as do not make a [`Body`] larger.
-    pub const MOST: usize = 15;
-}
-
-/// Memory that nobody can write any more: shared within this process, or a fully sealed memfd. Cheap to clone.
-#[derive(Clone)]
-pub struct FrozenMemory(pub(crate) Arc<Frozen>);
-
-/// The kinds of frozen memory.
-pub(crate) enum Frozen {
-    Heap(Vec<u8>),
-    #[cfg(all(target_os = "linux", not(pool_portable)))]
-    Memfd(crate::memfd::Frozen),
-}
-
-impl Body {
-    /// Bytes that further owners within this process may share.
-    pub(crate) fn frozen(frozen: Frozen) -> Self {
-        Self::Frozen(FrozenMemory(Arc::new(frozen)))
-    }
-
-    /// Bytes that several owners in this process may share without a copy.
-    pub fn shared(bytes: Vec<u8>) -> Self {
-        Self::frozen(Frozen::Heap(bytes))
-    }
-
-    /// A copy of these bytes.
-    pub fn copied(from: &[u8]) -> Self {
-        if from.len() > SmallBytes::MOST {
-            return Self::Owned(from.to_vec());
-        }
-        let (len, mut bytes) = (from.len() as u8, [0; SmallBytes::MOST]);
-        bytes[..from.len()].copy_from_slice(from);
-        Self::Small(SmallBytes { len, bytes })
-    }
-
-    /// A second owner of the same bytes, which become frozen if they were not.
-    pub(crate) fn share(&mut self) -> Self {
-        if let Self::Owned(bytes) = self {
-            *self = Self::frozen(Frozen::Heap(std::mem::take(bytes)));
-        }
-        self.clone()
-    }
-
-    /// How many bytes.
-    pub fn len(&self) -> usize {
-        self.as_slice().len()
-    }
-
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// The bytes.
-    pub fn as_slice(&self) -> &[u8] {
-        match self {
-            Self::Owned(bytes) => bytes,
-            Self::Small(small) => &small.bytes[..usize::from(small.len)],
-            Self::Frozen(memory) => match &*memory.0 {
-                Frozen::Heap(bytes) => bytes,
-                #[cfg(all(target_os = "linux", not(pool_portable)))]
-                Frozen::Memfd(memory) => memory.as_ref(),
-            },
-        }
-    }
-}
-
-impl From<Vec<u8>> for Body {
-    fn from(bytes: Vec<u8>) -> Self {
-        Self::Owned(bytes)
-    }
-}
-
-impl fmt::Debug for Body {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Body({} bytes)", self.len())
     }
 }
 

@@ -20,6 +20,7 @@ use rustix::io::Errno;
 use crate::backend::{Link, LinkEvent, LinkId};
 use crate::job_control;
 use crate::look::{Looks, Next};
+use crate::slot::bulk::REST;
 use crate::stderr::{Ear, Repeater, WorkerStderr};
 
 /// How many events one wait takes from the kernel.
@@ -37,6 +38,12 @@ pub(crate) trait ProcessLink: Link {
     fn on_bell(&self, events: &mut Vec<LinkEvent>) -> Next;
     /// Its control channel has messages, or its end. It is read until it is empty.
     fn on_control(&self, events: &mut Vec<LinkEvent>);
+    /// When it has something to let go of, if nothing happens until then.
+    fn rests_at(&self) -> Option<Instant> {
+        None
+    }
+    /// Lets go of what was not used for a while.
+    fn rest(&self, _now: Instant) {}
     /// Its worker has ended. The last call.
     fn on_exit(&self, events: &mut Vec<LinkEvent>);
     /// Hands its descriptors to `add`.
@@ -57,9 +64,17 @@ pub(crate) struct ProcessHub {
     wake: OwnedFd,
     links: Mutex<HashMap<LinkId, Arc<dyn ProcessLink>>>,
     /// Held by the one thread that waits.
-    turn: Mutex<Looks>,
+    turn: Mutex<Turn>,
     /// There from the first worker on whose stderr is kept.
     repeater: Mutex<Option<Repeater>>,
+}
+
+/// When the hub does something by itself.
+#[derive(Debug, Default)]
+struct Turn {
+    looks: Looks,
+    /// When links are asked to let go of what they do not use.
+    rest: Option<Instant>,
 }
 
 impl fmt::Debug for ProcessHub {
@@ -117,8 +132,9 @@ impl ProcessHub {
     }
 
     pub(crate) fn wait(&self, deadline: Option<Instant>, events: &mut Vec<LinkEvent>) {
-        let mut looks = self.turn.lock();
-        let timeout = looks.bound(deadline).map(|deadline| deadline.saturating_duration_since(Instant::now()));
+        let mut turn = self.turn.lock();
+        let deadline = turn.rest.into_iter().chain(deadline).min();
+        let timeout = turn.looks.bound(deadline).map(|deadline| deadline.saturating_duration_since(Instant::now()));
         // Where the duration is beyond what the kernel counts, 68 years will do.
         let timeout = timeout.map(|timeout| Timespec::try_from(timeout).unwrap_or(FOREVER));
         let mut buffer = [MaybeUninit::uninit(); EVENTS_A_WAIT];
@@ -134,20 +150,34 @@ impl ProcessHub {
         // A link's exit comes last, whatever the order of the descriptors in the set.
         happened.sort_by_key(|event| event.data.u64() & 3 == Source::Exit as u64);
         for event in happened {
-            self.report(event.data.u64(), &mut looks, events);
+            self.report(event.data.u64(), &mut turn, events);
         }
-        for id in looks.take_due() {
-            self.hear_bell(id, &mut looks, events);
+        for id in turn.looks.take_due() {
+            self.hear_bell(id, &mut turn, events);
+        }
+        if let Some(rest) = turn.rest {
+            let now = Instant::now();
+            if rest <= now {
+                turn.rest = self.rest(now);
+            }
         }
     }
 
-    fn report(&self, number: u64, looks: &mut Looks, events: &mut Vec<LinkEvent>) {
+    /// Has links let go of what they do not use, and tells when to ask again.
+    fn rest(&self, now: Instant) -> Option<Instant> {
+        let links: Vec<_> = self.links.lock().values().cloned().collect();
+        links.iter().for_each(|link| link.rest(now));
+        // What is in use just now is asked for later, and not at once.
+        links.iter().filter_map(|link| link.rests_at()).min().map(|at| at.max(now + REST))
+    }
+
+    fn report(&self, number: u64, turn: &mut Turn, events: &mut Vec<LinkEvent>) {
         if number == WAKE {
             return;
         }
         let id = LinkId(number >> 2);
         if number & 3 == Source::Bell as u64 {
-            return self.hear_bell(id, looks, events);
+            return self.hear_bell(id, turn, events);
         }
         let Some(link) = self.link(id) else { return };
         if number & 3 == Source::Control as u64 {
@@ -158,9 +188,10 @@ impl ProcessHub {
         }
     }
 
-    fn hear_bell(&self, id: LinkId, looks: &mut Looks, events: &mut Vec<LinkEvent>) {
+    fn hear_bell(&self, id: LinkId, turn: &mut Turn, events: &mut Vec<LinkEvent>) {
         if let Some(link) = self.link(id) {
-            looks.note(id, link.on_bell(events));
+            turn.looks.note(id, link.on_bell(events));
+            turn.rest = turn.rest.or_else(|| link.rests_at());
         }
     }
 

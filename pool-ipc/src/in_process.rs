@@ -22,9 +22,10 @@ use crate::backend::{
     StartError, StartOrder, Ticket,
 };
 use crate::exit::ExitCause;
-use crate::frame::{Body, Frame, Frozen, Undelivered};
+use crate::frame::{Body, Frame, Undelivered};
 use crate::look::Looks;
 use crate::postmortem::Postmortem;
+use crate::shared_value::{SharedValue, SharedValues, WeakValue};
 use crate::slot::layout::{SLOTS, outcome, request};
 use crate::slot::parent::{Memory, ParentEnd, ParentSide, SentLarge};
 use crate::slot::region::Region;
@@ -143,7 +144,8 @@ impl Hub for HeapHub {
     fn start(&self, id: LinkId, order: &StartOrder) -> Result<Arc<dyn Link>, StartError> {
         let memory = Arc::new(Memory { request: Region::heap(request::SIZE), outcome: Region::heap(outcome::SIZE) });
         let closing = Closing::new(Arc::clone(&memory));
-        let shared = Arc::new(Shared { id, hub: self.this.clone(), parker: Parker::default(), mail: Mutex::default() });
+        let (parker, mail, values) = (Parker::default(), Mutex::default(), Mutex::default());
+        let shared = Arc::new(Shared { id, hub: self.this.clone(), parker, mail, values });
         let faults = Arc::new(Faults::new(self.plan.as_ref(), id));
         let side = HeapWorker { shared: Arc::clone(&shared), faults: Arc::clone(&faults) };
         let end = WorkerEnd::new(Arc::clone(&memory), Arc::clone(&closing), side);
@@ -314,6 +316,9 @@ impl Link for HeapLink {
     }
 }
 
+/// The error number of a process that has no memory left, on every Unix.
+const ENOMEM: i32 = 12;
+
 /// What both ends of a link in this process share besides the slots.
 struct Shared {
     id: LinkId,
@@ -321,6 +326,15 @@ struct Shared {
     parker: Parker,
     /// Payloads and outcomes that are too large for the slots, by number. Both directions: their numbers differ.
     mail: Mutex<HashMap<(Way, u64), Body>>,
+    /// The shared values of the frames that were posted. The frames own them.
+    values: Mutex<HashMap<u64, WeakValue>>,
+}
+
+impl SharedValues for Shared {
+    fn take(&self, id: u64) -> io::Result<SharedValue> {
+        let value = self.values.lock().get(&id).and_then(WeakValue::upgrade);
+        value.ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -370,16 +384,22 @@ impl ParentSide for HeapParent {
         true
     }
 
-    fn freeze(&self, payload: Body) -> Result<Body, (Body, i32)> {
-        Ok(match payload {
-            Body::Owned(bytes) => Body::frozen(Frozen::Heap(bytes)),
-            small @ Body::Small(_) => Body::shared(small.as_slice().to_vec()),
-            frozen @ Body::Frozen(_) => frozen,
-        })
+    fn freeze(&self, mut payload: Body) -> Result<Body, (Body, i32)> {
+        if payload.make_whole().is_err() {
+            return Err((payload, ENOMEM));
+        }
+        Ok(payload.share())
     }
 
     fn send_large(&self, id: u64, payload: &Body) -> SentLarge {
-        self.shared.mail.lock().insert((Way::ToWorker, id), payload.clone());
+        self.shared.mail.lock().insert((Way::ToWorker, id), payload.clone().unaccompanied());
+        SentLarge::Sent
+    }
+
+    fn bring(&self, values: &[SharedValue]) -> SentLarge {
+        let mut posted = self.shared.values.lock();
+        posted.retain(|_, value| value.is_owned());
+        posted.extend(values.iter().map(|value| (value.id(), value.downgrade())));
         SentLarge::Sent
     }
 
@@ -420,8 +440,8 @@ impl WorkerSide for HeapWorker {
         mail.remove(&(Way::ToWorker, id)).map_or(TakenLarge::Gone, TakenLarge::Taken)
     }
 
-    fn send_large(&mut self, id: u64, bytes: &[u8]) -> Result<(), i32> {
-        let body = Body::frozen(Frozen::Heap(bytes.to_vec()));
+    fn send_large(&mut self, id: u64, pieces: &[&[u8]]) -> Result<(), i32> {
+        let body = Body::shared(pieces.concat());
         self.shared.mail.lock().insert((Way::ToParent, id), body);
         Ok(())
     }
@@ -450,6 +470,10 @@ impl FarEnd for HeapFarEnd {
 
     fn assignment(&self) -> Arc<dyn Assignment> {
         self.end.assignment()
+    }
+
+    fn shared_values(&self) -> Arc<dyn SharedValues> {
+        Arc::<Shared>::clone(&self.shared)
     }
 
     fn serve(&mut self, work: &mut dyn FnMut(&mut dyn Job)) {

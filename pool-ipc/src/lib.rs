@@ -17,12 +17,18 @@ mod groups;
 mod groups;
 mod harmless;
 mod clock;
+mod spare;
+mod open_memory;
+mod shared_value;
+mod body;
 mod frame;
 mod terms;
 mod look;
 mod stderr;
 mod slot;
 mod outcomes;
+#[cfg(all(target_os = "linux", not(pool_portable)))]
+mod shelf;
 mod in_process;
 mod process;
 mod soft_stop;
@@ -88,19 +94,21 @@ pub use backend::{
     Abilities, Backend, Corrupt, FarEnd, HELLO_TIMEOUT, Hub, Job, Link, LinkEvent, LinkId, MAX_SAID, OpenError,
     Refused, RefusedWhy, Share, StartError, StartOrder, Ticket,
 };
+pub use body::{Accompanied, Body, FrozenMemory, FrozenSlice, Inset, LARGE, SmallBytes};
 pub use cgroup::{Cgroup, CgroupError};
 pub use child_process::{ParentHandle, ProcessHandle, ProcessOptions};
 pub use command::{CommandError, WorkerCommand};
 #[cfg(all(target_os = "linux", not(pool_portable)))]
 pub use entry::{ChildProcess, Entry, enter};
 pub use exit::{ExitCause, signal_name};
-pub use frame::{Body, Frame, Lost, MAX_ITEMS, Outcome, Owner, SmallBytes, Undelivered};
+pub use frame::{Frame, Lost, MAX_ITEMS, Outcome, Owner, Undelivered};
 pub use groups::Groups;
 pub use harmless::harmless;
 pub use in_process::{Fault, FaultPlan, InProcess};
 #[cfg(all(target_os = "linux", not(pool_portable)))]
 pub use ipc_channel::IpcChannel;
 pub use job_control::{in_real_time, in_running_time, running_now};
+pub use open_memory::OpenMemory;
 pub use outcomes::{Outcomes, Values};
 pub use postmortem::{Killer, Postmortem, Size};
 #[cfg(all(target_os = "linux", not(pool_portable)))]
@@ -110,6 +118,7 @@ pub use process::{at_exit, end_if_forked_since, fork_generation, main_thread_id,
 pub use readiness::wait_readable;
 #[cfg(all(target_os = "linux", not(pool_portable)))]
 pub use shared_memory::SharedMemory;
+pub use shared_value::{SharedValue, SharedValues};
 pub use soft_stop::{forget_soft_stop, heed_soft_stop};
 pub use stderr::WorkerStderr;
 #[doc(hidden)]

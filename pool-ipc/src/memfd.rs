@@ -52,17 +52,22 @@ pub(crate) fn seal(fd: BorrowedFd<'_>, seals: SealFlags) -> io::Result<()> {
     Ok(rustix::fs::fcntl_add_seals(fd, seals)?)
 }
 
-/// Copies `bytes` into a memfd that nobody can change any more, neither its content nor its size.
+/// [`freeze_pieces`] of one piece.
+pub(crate) fn freeze(bytes: &[u8]) -> io::Result<OwnedFd> {
+    freeze_pieces(&[bytes])
+}
+
+/// Copies `pieces`, one behind the other, into a memfd that nobody can change any more, neither its content nor its size.
 ///
 /// The copy goes through write(2), which takes half the time of a mapping (no page faults, no zeroing of pages),
 /// commits as it goes, and makes a lack of memory an error of its own: no [`commit`] is needed, which would cost
 /// another 10 %.
-pub(crate) fn freeze(bytes: &[u8]) -> io::Result<OwnedFd> {
-    allowed(as_u64(bytes.len()))?;
+pub(crate) fn freeze_pieces(pieces: &[&[u8]]) -> io::Result<OwnedFd> {
+    allowed(pieces.iter().map(|piece| as_u64(piece.len())).sum())?;
     let fd = bare("pool-frozen")?;
     let mut file = File::from(fd);
     // Resumes after short writes (the kernel moves at most 2 GiB at a time) and after EINTR.
-    file.write_all(bytes)?;
+    pieces.iter().try_for_each(|piece| file.write_all(piece))?;
     let fd = OwnedFd::from(file);
     seal_pages(fd.as_fd())?;
     Ok(fd)
@@ -260,6 +265,26 @@ fn judge(fd: BorrowedFd<'_>, len: u64) -> Result<Mapping, NotFrozen> {
     }
     Err(NotFrozen::Unfit("a memfd of huge pages"))
 }
+
+/// Judges a descriptor of memory that several processes write, in the same order: its size is fixed, and is what was said,
+/// and its pages exist. Nothing can be found out about its content.
+pub(crate) fn judge_open(fd: BorrowedFd<'_>, len: u64) -> Result<(), NotFrozen> {
+    let seals = rustix::fs::fcntl_get_seals(fd).map_err(|_| NotFrozen::Unfit("a descriptor that is no memfd"))?;
+    if !seals.contains(SealFlags::SHRINK | SealFlags::GROW) || seals.intersects(WRITE_SEALS) {
+        return Err(NotFrozen::Unfit("a memfd that is not open to be written and fixed in its size"));
+    }
+    let status = rustix::fs::fstat(fd)?;
+    if u64::try_from(status.st_size) != Ok(len) {
+        return Err(NotFrozen::Unfit("a memfd of another size than was said"));
+    }
+    if rustix::fs::fstatfs(fd)?.f_type == HUGETLBFS_MAGIC {
+        return Err(NotFrozen::Unfit("a memfd of huge pages"));
+    }
+    require_pages(status.st_blocks, len)
+}
+
+/// The seals of memory that nobody, or nobody else, may write.
+const WRITE_SEALS: SealFlags = SealFlags::WRITE.union(SealFlags::FUTURE_WRITE);
 
 /// What statfs(2) says of hugetlb memory.
 const HUGETLBFS_MAGIC: rustix::fs::FsWord = 0x9584_58f6;

@@ -13,11 +13,15 @@ use crate::groups::WorkerGroup;
 use crate::oom::Kills;
 use crate::postmortem::{Killer, Postmortem};
 
-/// How many bytes a process has in RAM. The caller sees to it that the number is the process's own.
+/// How many bytes a process has in RAM, but for memory that it shares, which is the pool's: payloads and shared values. The
+/// caller sees to it that the number is the process's own.
 pub(crate) fn resident(pid: u32) -> Option<u64> {
-    let statm = fs::read_to_string(format!("/proc/{pid}/statm")).ok()?;
-    let pages: u64 = statm.split(' ').nth(1)?.parse().ok()?;
-    pages.checked_mul(rustix::param::page_size() as u64)
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let kibibytes = |name: &str| -> Option<u64> {
+        let line = status.lines().find_map(|line| line.strip_prefix(name))?;
+        line.trim().strip_suffix(" kB")?.parse().ok()
+    };
+    kibibytes("RssAnon:")?.checked_add(kibibytes("RssFile:")?)?.checked_mul(1024)
 }
 
 /// What was so at the start of a child, and is compared with at its end.

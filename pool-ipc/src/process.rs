@@ -42,9 +42,20 @@ pub fn main_thread_id() -> Option<NonZeroU32> {
 /// process is a fork of the one that kept it. Costs one load: a fork counts itself, if it
 /// was made by the C library's `fork`.
 pub fn fork_generation() -> u64 {
+    watch_forks();
+    GENERATION.load(Ordering::Relaxed)
+}
+
+/// How many copies of itself this process has made by the C library's `fork`, since this or
+/// [`fork_generation`] was first called. Costs one load.
+pub(crate) fn forks_made() -> u64 {
+    watch_forks();
+    MADE.load(Ordering::Relaxed)
+}
+
+fn watch_forks() {
     static WATCH: Once = Once::new();
     WATCH.call_once(count_forks);
-    GENERATION.load(Ordering::Relaxed)
 }
 
 /// Ends this process at once with this exit code if it is a fork of the one that kept `generation`: for one that has
@@ -69,6 +80,7 @@ fn end(code: i32) -> ! {
 }
 
 static GENERATION: AtomicU64 = AtomicU64::new(0);
+static MADE: AtomicU64 = AtomicU64::new(0);
 
 /// Has `last_wish` run when this process ends orderly: `main` returns, or somebody calls `std::process::exit`. It is lost
 /// where the system has no room for it.
@@ -95,8 +107,12 @@ fn count_forks() {
     extern "C" fn in_child() {
         GENERATION.fetch_add(1, Ordering::Relaxed);
     }
-    // SAFETY: the handler is async-signal-safe, as it has to be in the fork of a process with threads: one atomic addition.
-    unsafe { libc::pthread_atfork(None, None, Some(in_child)) };
+    extern "C" fn in_parent() {
+        MADE.fetch_add(1, Ordering::Relaxed);
+    }
+    // SAFETY: the handlers are async-signal-safe, as they have to be in the fork of a process with threads: one atomic
+    // addition each.
+    unsafe { libc::pthread_atfork(None, Some(in_parent), Some(in_child)) };
 }
 
 #[cfg(not(all(target_os = "linux", not(pool_portable))))]

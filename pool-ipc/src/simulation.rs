@@ -329,7 +329,7 @@ impl WorkerSide for FarSide {
         TakenLarge::Gone
     }
 
-    fn send_large(&mut self, _id: u64, _bytes: &[u8]) -> Result<(), i32> {
+    fn send_large(&mut self, _id: u64, _pieces: &[&[u8]]) -> Result<(), i32> {
         Err(ENOMEM)
     }
 }

@@ -4,6 +4,8 @@ mod ping_pong;
 mod single_submits;
 mod map;
 mod echo;
+mod echo_shared;
+mod broadcast;
 mod start;
 pub(crate) mod pending;
 mod scale;
@@ -23,6 +25,8 @@ pub(crate) const ALL: &[Case] = &[
     map::OF_5_MS,
     echo::ECHO_1_MIB,
     echo::ECHO_64_MIB,
+    echo_shared::ECHO_SHARED,
+    broadcast::BROADCAST_64_MIB,
     start::TWO,
     start::BIG_PARENT,
     pending::PENDING,
@@ -52,6 +56,4 @@ impl Awaited {
 pub(crate) const AWAITED: &[Awaited] = &[
     Awaited { name: "ping_pong_hot", for_want_of: "the pool has no option to spin" },
     Awaited { name: "map_auto@fixed-width", for_want_of: "maps have no path for plain numbers" },
-    Awaited { name: "echo_shared", for_want_of: "the pool has no shared buffers" },
-    Awaited { name: "broadcast_64mib", for_want_of: "the pool has no shared values" },
 ];

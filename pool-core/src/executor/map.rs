@@ -10,7 +10,7 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use pool_ipc::{Frame, MAX_ITEMS, Owner};
+use pool_ipc::{Frame, MAX_ITEMS, Owner, SharedValue};
 use serde::de::DeserializeOwned;
 
 use crate::error::{SubmitError, TaskError, WaitTimedOut};
@@ -18,6 +18,7 @@ use crate::executor::submit;
 use crate::future::RetryPolicy;
 use crate::manager::{Batch, NotYet, Pool, Replies, Run};
 use crate::manager::{TimeLimits, watch_deadline};
+use crate::sharing::Attempts;
 use crate::task::{self, Arguments, Task};
 use crate::wire::BatchWriter;
 
@@ -290,7 +291,9 @@ impl Chunker {
         wanted: usize,
         segments: &mut Vec<Segment>,
     ) -> usize {
-        let mut writer = match submit::encode::<Args, _>(self.name, || BatchWriter::new(self.task, 0)) {
+        let (attempts, mut values) = (Attempts::of(self.retry.is_some()), Vec::new());
+        let writer = || BatchWriter::new(self.task, 0);
+        let mut writer = match submit::encode::<Args, _>(self.name, attempts, &mut values, writer) {
             Ok(writer) => writer,
             Err(error) => {
                 let taken = args.by_ref().take(wanted).count();
@@ -302,19 +305,19 @@ impl Chunker {
         while taken < wanted && writer.len() < CHUNK_BYTES && failed.is_none() {
             let Some(item) = args.next() else { break };
             taken += 1;
-            failed = submit::encode::<Args, _>(self.name, || writer.push(&item)).err();
+            failed = submit::encode::<Args, _>(self.name, attempts, &mut values, || writer.push(&item)).err();
         }
         if writer.items() > 0 {
-            self.send(writer, segments);
+            self.send(writer, values, segments);
         }
         segments.extend(failed.map(|error| Segment::Failed(error.into())));
         taken
     }
 
-    fn send(&self, writer: BatchWriter, segments: &mut Vec<Segment>) {
+    fn send(&self, writer: BatchWriter, values: Vec<SharedValue>, segments: &mut Vec<Segment>) {
         let items = writer.items();
         let terms = self.limits.terms(Instant::now());
-        let (payload, retry) = submit::arm(self.retry.as_ref(), writer.finish(), terms.as_deref());
+        let (payload, retry) = submit::arm(self.retry.as_ref(), writer.finish().into(), values, terms.as_deref());
         let batch = Batch::new(self.name, submit::desk(&self.pool), retry, items);
         let owner: Owner = Arc::<Batch>::clone(&batch);
         let frame = Frame { terms: terms.clone(), ..Frame::new(Owner::clone(&owner), payload, items) };

@@ -14,9 +14,10 @@ impl Builder {
     /// A worker that has more memory than this after a task, in bytes, makes room for a new one: for tasks that leak. More
     /// than 0.
     ///
-    /// What counts is what the worker has in RAM, shared libraries and the program itself included. It is looked at after a
-    /// task, at most ten times a second for each worker; while it is being replaced the worker works on. No task fails by
-    /// it, and none is run again. A limit below what a fresh worker has costs a new worker for almost each task.
+    /// What counts is what the worker has in RAM, shared libraries and the program itself included, but no shared memory, in
+    /// which large arguments and results and what the pool shares with its workers lie. It is looked at after a task, at
+    /// most ten times a second for each worker; while it is being replaced the worker works on. No task fails by it, and
+    /// none is run again. A limit below what a fresh worker has costs a new worker for almost each task.
     ///
     /// ```
     /// use pool_core::ProcessPoolExecutor;

@@ -4,14 +4,15 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Weak};
 use std::time::Instant;
 
-use pool_ipc::{Body, Frame, Owner, SmallBytes, Terms};
+use pool_ipc::{Body, Frame, Owner, SharedValue, SmallBytes, Terms};
 
 use crate::error::{CodecError, Coded, NoMemory, Reason, SubmitError};
 use crate::future::{Desk, Future, Retry, RetryPolicy, Shared, panic_text};
 use crate::manager::Pool;
 use crate::manager::{TimeLimits, watch_deadline};
+use crate::sharing::{Attempts, Sending};
 use crate::task::{self, Arguments, EncodeFailure, Task};
-use crate::wire::encode_single;
+use crate::wire::encode_sharing_single;
 
 /// The error number of a process that has no memory left, on every Unix.
 const ENOMEM: i32 = 12;
@@ -32,10 +33,12 @@ where
     pool.admit()?;
     check::<F::Output>(limits, policy.as_ref())?;
     let id = task::id_of::<F, Args>();
-    let payload = encode::<Args, _>(name, || encode_single(id, args, 0))?;
+    let mut values = Vec::new();
+    let attempts = Attempts::of(policy.is_some());
+    let payload = encode::<Args, _>(name, attempts, &mut values, || encode_sharing_single(id, args))?;
     let limits = limits.or(pool.time_limits());
     let terms = limits.terms(Instant::now());
-    let (payload, retry) = arm(policy.as_ref(), payload, terms.as_deref());
+    let (payload, retry) = arm(policy.as_ref(), payload, values, terms.as_deref());
     let shared = Shared::with_retry(name, desk(pool), retry);
     let owner: Owner = Arc::<Shared>::clone(&shared);
     pool.submit(Frame { terms: terms.clone(), ..Frame::new(Owner::clone(&owner), payload, 1) })?;
@@ -53,20 +56,28 @@ pub(super) fn check<R>(limits: TimeLimits, policy: Option<&RetryPolicy>) -> Resu
 }
 
 /// A payload, kept for further attempts where a policy wants that.
-pub(super) fn arm(policy: Option<&RetryPolicy>, payload: Vec<u8>, terms: Option<&Terms>) -> (Body, Option<Box<Retry>>) {
+pub(super) fn arm(
+    policy: Option<&RetryPolicy>,
+    payload: Body,
+    values: Vec<SharedValue>,
+    terms: Option<&Terms>,
+) -> (Body, Option<Box<Retry>>) {
+    let mut payload = payload.accompanied(values);
     match policy {
         None => (compact(payload), None),
         Some(policy) => {
-            let payload = Body::shared(payload);
-            let retry = Retry::new(policy.clone(), payload.clone(), terms);
+            let retry = Retry::new(policy.clone(), payload.share(), terms);
             (payload, Some(retry))
         }
     }
 }
 
 /// A small payload as a part of its frame: where it went to, another thread would have to free its memory.
-fn compact(payload: Vec<u8>) -> Body {
-    if payload.len() <= SmallBytes::MOST { Body::copied(&payload) } else { payload.into() }
+fn compact(payload: Body) -> Body {
+    match payload {
+        Body::Owned(bytes) if bytes.len() <= SmallBytes::MOST => Body::copied(&bytes),
+        payload => payload,
+    }
 }
 
 /// The pool as its futures know it.
@@ -75,19 +86,32 @@ pub(super) fn desk(pool: &Arc<Pool>) -> Weak<dyn Desk> {
     weak
 }
 
-/// Runs an encoder of arguments of type `Args`; what goes wrong in it, a panic too, is this call's error.
+/// Runs an encoder of arguments of type `Args`, and adds the shared values in them to `values`; what goes wrong in it, a panic
+/// too, is this call's error.
 pub(super) fn encode<Args, T>(
     name: &str,
+    attempts: Attempts,
+    values: &mut Vec<SharedValue>,
     encoder: impl FnOnce() -> Result<T, EncodeFailure>,
 ) -> Result<T, SubmitError> {
     let refused = |reason| {
         let type_name = std::any::type_name::<Args>();
         SubmitError::Encode(Arc::new(CodecError::new(name, Coded::ArgumentsInCaller, type_name, reason)))
     };
-    match catch_unwind(AssertUnwindSafe(encoder)) {
-        Ok(Ok(encoded)) => Ok(encoded),
-        Ok(Err(EncodeFailure::Codec { reason })) => Err(refused(reason)),
-        Ok(Err(EncodeFailure::NoMemory { size })) => Err(SubmitError::NoMemory(NoMemory::new(name, size, ENOMEM))),
-        Err(payload) => Err(refused(Reason::of_type(format!("its Serialize panicked: {}", panic_text(&*payload))))),
-    }
+    let sending = Sending::begin(attempts);
+    let outcome = catch_unwind(AssertUnwindSafe(encoder));
+    let failure = match outcome {
+        Ok(Ok(encoded)) => {
+            sending.end(Some(values));
+            return Ok(encoded);
+        }
+        Ok(Err(failure)) => Ok(failure),
+        Err(payload) => Err(payload),
+    };
+    sending.end(None);
+    Err(match failure {
+        Ok(EncodeFailure::Codec { reason }) => refused(reason),
+        Ok(EncodeFailure::NoMemory { size }) => SubmitError::NoMemory(NoMemory::new(name, size, ENOMEM)),
+        Err(payload) => refused(Reason::of_type(format!("its Serialize panicked: {}", panic_text(&*payload)))),
+    })
 }

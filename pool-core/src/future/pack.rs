@@ -61,9 +61,12 @@ pub(crate) enum Sending {
 const LARGEST: usize = 64;
 
 impl Pack {
-    /// Whether a frame is of a kind that goes into packs: one small task, without limits and without further attempts.
+    /// Whether a frame is of a kind that goes into packs: one small task, without limits, without further attempts, and
+    /// without shared values, which would be all of its neighbours' as well.
     pub(crate) fn may_have(frame: &Frame) -> bool {
-        let is_plain = frame.items() == 1 && frame.terms.is_none() && frame.payload.len() <= LARGEST;
+        let payload = &frame.payload;
+        let is_plain = frame.items() == 1 && frame.terms.is_none() && payload.len() <= LARGEST;
+        let is_plain = is_plain && payload.values().is_empty();
         is_plain && frame.owner.downcast_ref::<Shared>().is_some_and(|shared| shared.retry().is_none())
     }
 

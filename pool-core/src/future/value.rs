@@ -13,6 +13,7 @@ use serde::de::DeserializeOwned;
 
 use crate::error::{CodecError, Coded, NoMemory, Reason, TaskError};
 use crate::future::desk::panic_text;
+use crate::sharing;
 use crate::task::{EncodeFailure, decode, encode_into};
 
 /// The error number of a process that has no memory left, on every Unix.
@@ -42,13 +43,16 @@ impl Encoded {
 
     /// The value, afresh.
     pub(crate) fn decode<T: DeserializeOwned>(&self, task: &str) -> Result<T, TaskError> {
-        decode_value(task, self.body.as_slice().get(self.start..).unwrap_or_default())
+        let bytes = self.body.as_slice().get(self.start..).unwrap_or_default();
+        decode_value(task, bytes, Some(&self.body))
     }
 }
 
-/// The value that these bytes are.
-pub(crate) fn decode_value<T: DeserializeOwned>(task: &str, bytes: &[u8]) -> Result<T, TaskError> {
+/// The value that these bytes are. It may speak of what goes with the body that they are of, and keep parts of that.
+pub(crate) fn decode_value<T: DeserializeOwned>(task: &str, bytes: &[u8], of: Option<&Body>) -> Result<T, TaskError> {
+    let result = sharing::begin_result(of);
     let decoded = catch_unwind(AssertUnwindSafe(|| decode::<T>(bytes)));
+    drop(result);
     let reason = match decoded {
         Ok(Ok(value)) => return Ok(value),
         Ok(Err(reason)) => reason,

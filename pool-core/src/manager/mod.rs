@@ -55,7 +55,7 @@ pub(crate) use self::time_limits::{TimeLimits, watch_deadline};
 use self::work::Work;
 use crate::error::{Broken, NoMemory, StartFailure, TaskError};
 use crate::future::{Callback, Encoded, addressee, unpacked};
-use crate::wire::{Greeting, read_reply};
+use crate::wire::{Greeting, is_shared, read_reply};
 
 /// What one turn needs, and leaves for the next.
 pub(crate) struct Manager {
@@ -274,7 +274,12 @@ impl Manager {
         let task = Work::of(&owner).task();
         let pid = self.pool.link(link).map_or(0, |link| link.pid());
         let outcome = match result {
-            Ok(body) => read_reply(task, pid, body.as_slice()).map(|start| Encoded { body, start }),
+            Ok(body) => {
+                // A result that has none keeps none of the arguments' shared values.
+                let keeps = body.values().is_empty() || is_shared(body.as_slice());
+                let body = if keeps { body } else { body.unaccompanied() };
+                read_reply(task, pid, body.as_slice()).map(|start| Encoded { body, start })
+            }
             Err(lost) => Err(TaskError::NoMemory(NoMemory::new(task, lost.size, lost.errno))),
         };
         self.completions.push_back(Completion::One(owner, item, outcome));

@@ -6,11 +6,14 @@
 
 mod own_words;
 
+use pool_ipc::{Inset, LARGE};
 use postcard::ser_flavors::Flavor;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::bytes::sharing::take_offered;
 use crate::error::Reason;
+use crate::sharing;
 
 /// Why a value did not become bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,14 +32,26 @@ pub(crate) enum EncodeFailure {
 
 /// Appends a value's bytes. After an error the vector holds what it held before.
 pub(crate) fn encode_into<T: Serialize + ?Sized>(bytes: &mut Vec<u8>, value: &T) -> Result<(), EncodeFailure> {
+    encode_sharing(bytes, None, value)
+}
+
+/// The same, but leaves large [`Bytes`](crate::Bytes) where they are if there may be insets: they become such. After an error
+/// the insets are incomplete.
+pub(crate) fn encode_sharing<T: Serialize + ?Sized>(
+    bytes: &mut Vec<u8>,
+    insets: Option<&mut Vec<Inset>>,
+    value: &T,
+) -> Result<(), EncodeFailure> {
     let before = bytes.len();
-    let mut serializer = postcard::Serializer { output: Growing { bytes, refused: None } };
+    let mut serializer = postcard::Serializer { output: Growing { bytes, insets, refused: None } };
     let outcome = value.serialize(&mut serializer);
-    let Growing { bytes, refused } = serializer.output;
+    let Growing { bytes, refused, .. } = serializer.output;
     let failure = match (outcome, refused) {
         (Ok(()), None) => return Ok(()),
         (_, Some(size)) => EncodeFailure::NoMemory { size },
         (Err(postcard::Error::SerdeSerCustom), None) => {
+            // It is run a second time, for its words.
+            sharing::undo();
             let reason = Reason::of_failed(ITS_SERIALIZE, own_words::of_serialize(value));
             EncodeFailure::Codec { reason }
         }
@@ -64,6 +79,8 @@ const ITS_DESERIALIZE: &str = "its Deserialize returned an error";
 /// A vector that the encoder writes to.
 struct Growing<'a> {
     bytes: &'a mut Vec<u8>,
+    /// Where what is shared goes, if anything may be.
+    insets: Option<&'a mut Vec<Inset>>,
     /// The size that there was no memory for.
     refused: Option<u64>,
 }
@@ -77,6 +94,15 @@ impl Growing<'_> {
         })
     }
 
+    /// Whether these bytes need not be copied.
+    #[cold]
+    fn share(&mut self, data: &[u8]) -> bool {
+        let Some(insets) = &mut self.insets else { return false };
+        let Some(bytes) = take_offered(data) else { return false };
+        insets.push(Inset { at: self.bytes.len(), bytes });
+        true
+    }
+
     #[inline]
     fn make_room(&mut self, more: usize) -> postcard::Result<()> {
         if self.bytes.capacity() - self.bytes.len() < more { self.grow(more) } else { Ok(()) }
@@ -88,6 +114,9 @@ impl Flavor for Growing<'_> {
 
     #[inline]
     fn try_extend(&mut self, data: &[u8]) -> postcard::Result<()> {
+        if data.len() > LARGE && self.share(data) {
+            return Ok(());
+        }
         self.make_room(data.len())?;
         self.bytes.extend_from_slice(data);
         Ok(())
@@ -123,6 +152,9 @@ fn words(error: &postcard::Error) -> &'static str {
         _ => "the codec gave up",
     }
 }
+
+#[cfg(test)]
+mod shared_bytes;
 
 #[cfg(test)]
 mod tests {
@@ -164,7 +196,7 @@ mod tests {
     #[test]
     fn no_memory_is_an_answer_and_names_the_size() {
         let mut bytes = vec![0; 10];
-        let mut growing = Growing { bytes: &mut bytes, refused: None };
+        let mut growing = Growing { bytes: &mut bytes, insets: None, refused: None };
         growing.make_room(isize::MAX as usize).unwrap_err();
         assert_eq!(growing.refused, Some(isize::MAX as u64 + 10));
     }

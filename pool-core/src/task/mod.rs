@@ -13,13 +13,15 @@ mod table;
 pub use args::{Arguments, CapturesNothing, Initialized, Initializer, Task};
 pub use current::{attempt, cancelled, deadline};
 
-pub(crate) use codec::{EncodeFailure, decode, encode_into};
+pub(crate) use codec::{EncodeFailure, decode, encode_into, encode_sharing};
 pub(crate) use current::{assign_process, assign_thread};
 pub(crate) use table::{TaskId, find, fingerprint, id_of};
 
+use pool_ipc::Inset;
 use serde::Serialize;
 
 use crate::error::{Reason, RemoteError};
+use crate::sharing;
 
 /// What one process needs to know of a task to run it.
 #[derive(Clone, Copy, Debug)]
@@ -44,6 +46,8 @@ pub(crate) struct Call<'a> {
     arguments: &'a [u8],
     /// Where the encoded result is appended.
     result: &'a mut Vec<u8>,
+    /// Where the large parts of the result go, if they need not be copied to be appended.
+    insets: Option<&'a mut Vec<Inset>>,
     /// How far it has come.
     stage: Stage,
     /// The process that answers the call, where its forks must not.
@@ -110,13 +114,20 @@ pub(crate) enum Stage {
 
 impl<'a> Call<'a> {
     /// A call that has not begun.
+    #[inline]
     pub(crate) fn new(arguments: &'a [u8], result: &'a mut Vec<u8>) -> Self {
-        Self { arguments, result, stage: Stage::Decoding { type_name: "" }, home: None }
+        Self { arguments, result, insets: None, stage: Stage::Decoding { type_name: "" }, home: None }
     }
 
-    /// The same, in a process whose copies end when they come back from the function.
-    pub(crate) fn at(self, home: Home) -> Self {
-        Self { home: Some(home), ..self }
+    /// The same, with a result that has insets, in a process whose copies end when they come back from the function.
+    #[inline]
+    pub(crate) fn of_worker(
+        arguments: &'a [u8],
+        result: &'a mut Vec<u8>,
+        insets: &'a mut Vec<Inset>,
+        home: Home,
+    ) -> Self {
+        Self { insets: Some(insets), home: Some(home), ..Self::new(arguments, result) }
     }
 
     /// How far it came.
@@ -129,7 +140,10 @@ impl<'a> Call<'a> {
     fn run<F: Task<Args>, Args: Arguments>(&mut self, task: F) {
         let type_name = std::any::type_name::<Args>();
         self.stage = Stage::Decoding { type_name };
-        let arguments = match decode::<Args>(self.arguments) {
+        sharing::begin_arguments();
+        let arguments = decode::<Args>(self.arguments);
+        sharing::end_arguments();
+        let arguments = match arguments {
             Ok(arguments) => arguments,
             Err(reason) => {
                 self.stage = Stage::Undecoded { type_name, reason };
@@ -144,10 +158,12 @@ impl<'a> Call<'a> {
         self.encode(&result);
     }
 
+    #[inline]
     fn encode<R: Serialize>(&mut self, result: &R) {
         let type_name = std::any::type_name::<R>();
         self.stage = Stage::Encoding { type_name };
-        self.stage = match encode_into(self.result, result) {
+        sharing::begin_answer();
+        self.stage = match encode_sharing(self.result, self.insets.as_deref_mut(), result) {
             Ok(()) => Stage::Done,
             Err(failure) => Stage::Unencoded { type_name, failure },
         };

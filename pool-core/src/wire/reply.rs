@@ -71,6 +71,18 @@ pub(crate) fn write_value(reply: &mut Vec<u8>) {
     reply.push(VALUE);
 }
 
+/// Notes that the result speaks of shared values, which are to be kept for it then.
+pub(crate) fn mark_shared(reply: &mut [u8]) {
+    if let [tag @ VALUE, ..] = reply {
+        *tag = SHARED_VALUE;
+    }
+}
+
+/// Whether a worker says that its result speaks of shared values.
+pub(crate) fn is_shared(reply: &[u8]) -> bool {
+    reply.first() == Some(&SHARED_VALUE)
+}
+
 /// Writes the reply of a call that has no result.
 pub(crate) fn write_failure(reply: &mut Vec<u8>, failure: &Failure) {
     reply.clear();
@@ -86,7 +98,7 @@ pub(crate) fn write_failure(reply: &mut Vec<u8>, failure: &Failure) {
 #[inline]
 pub(crate) fn read_reply(task: &str, pid: u32, reply: &[u8]) -> Result<usize, TaskError> {
     match reply {
-        [VALUE, ..] => Ok(1),
+        [VALUE | SHARED_VALUE, ..] => Ok(1),
         _ => Err(read_failure(task, pid, reply)),
     }
 }
@@ -95,7 +107,7 @@ pub(crate) fn read_reply(task: &str, pid: u32, reply: &[u8]) -> Result<usize, Ta
 fn read_failure(task: &str, pid: u32, reply: &[u8]) -> TaskError {
     let failure = match reply {
         [FAILURE, failure @ ..] => decode::<Failure>(failure),
-        _ => Err(Reason::of_codec("a reply begins with 0 or 1")),
+        _ => Err(Reason::of_codec("a reply begins with 0, 1 or 2")),
     };
     let codec = |what, type_name: &str, reason| Arc::new(CodecError::new(task, what, type_name, reason));
     match failure {
@@ -120,6 +132,7 @@ fn panic(task: &str, pid: u32, report: PanicReport) -> Panic {
 
 const VALUE: u8 = 0;
 const FAILURE: u8 = 1;
+const SHARED_VALUE: u8 = 2;
 
 /// ENOMEM, by the number that every Unix has.
 const NO_MEMORY: i32 = 12;
@@ -188,7 +201,7 @@ mod tests {
 
     #[test]
     fn a_reply_that_makes_no_sense_is_an_error_that_names_the_task() {
-        for bytes in [&[][..], &[1], &[1, 0], &[2, 0], &[1, 200], &[1, 1, 3, 0]] {
+        for bytes in [&[][..], &[1], &[1, 0], &[3, 0], &[1, 200], &[1, 1, 3, 0]] {
             let error = read_reply("work", 7, bytes).unwrap_err();
             assert!(matches!(&error, TaskError::Decode(codec) if codec.task == "work"), "{error}");
         }

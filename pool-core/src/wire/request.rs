@@ -3,9 +3,10 @@
 //! Keeps true: each item of a batch can be decoded whatever became of the others; an item that cannot be encoded leaves
 //! the batch as if it had never been tried, also when it panicked. Never: aborts because memory is short.
 
+use pool_ipc::Body;
 use serde::Serialize;
 
-use crate::task::{EncodeFailure, TaskId, encode_into};
+use crate::task::{EncodeFailure, TaskId, encode_into, encode_sharing};
 
 /// Encodes the request of a single call. `reserve` is how many bytes it will probably take.
 pub(crate) fn encode_single(task: TaskId, args: &impl Serialize, reserve: usize) -> Result<Vec<u8>, EncodeFailure> {
@@ -14,6 +15,15 @@ pub(crate) fn encode_single(task: TaskId, args: &impl Serialize, reserve: usize)
     push_varint(&mut bytes, head(task, Shape::One));
     encode_into(&mut bytes, args)?;
     Ok(bytes)
+}
+
+/// The same, but large [`Bytes`](crate::Bytes) stay where they are.
+pub(crate) fn encode_sharing_single(task: TaskId, args: &impl Serialize) -> Result<Body, EncodeFailure> {
+    let (mut bytes, mut insets) = (Vec::new(), Vec::new());
+    make_room(&mut bytes, HEAD)?;
+    push_varint(&mut bytes, head(task, Shape::One));
+    encode_sharing(&mut bytes, Some(&mut insets), args)?;
+    Ok(Body::joined(bytes, insets))
 }
 
 /// Encodes a batch, item after item.

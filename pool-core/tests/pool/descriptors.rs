@@ -65,7 +65,7 @@ fn b11_results_that_nobody_reads_leave_nothing_behind(builder: Builder) {
 }
 
 /// Takes all descriptors that this process may have.
-fn take_all_descriptors() -> Vec<File> {
+pub(crate) fn take_all_descriptors() -> Vec<File> {
     let limit = Rlimit { current: Some(descriptor_count() + 32), maximum: getrlimit(Resource::Nofile).maximum };
     setrlimit(Resource::Nofile, limit).unwrap();
     let mut files = Vec::new();

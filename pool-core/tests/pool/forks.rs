@@ -33,7 +33,7 @@ claims! { alone_on_processes:
 
 /// A process that was forked from this one.
 #[derive(Clone, Copy)]
-struct Fork(Pid);
+pub(crate) struct Fork(Pid);
 
 impl Fork {
     /// Forks while all other threads sleep, as a process must whose fork goes on with more than an exec: what a thread has
@@ -44,7 +44,7 @@ impl Fork {
     }
 
     /// Forks, and runs `body` in the child, which then ends orderly.
-    fn start(body: impl FnOnce()) -> Self {
+    pub(crate) fn start(body: impl FnOnce()) -> Self {
         // SAFETY: the child goes on with this thread alone. What it calls is the pool's code, whose behaviour there is what
         // is tested, and the allocator, which the C library keeps usable in a fork.
         match unsafe { libc::fork() } {

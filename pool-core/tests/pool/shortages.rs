@@ -4,7 +4,10 @@
 
 use std::fs::File;
 
-use pool_core::{Broken, Builder, Bytes, Future, PoolError, StartFailure, SubmitError, TaskError};
+use pool_core::{
+    Broken, Builder, Bytes, Future, PoolError, SharedBuffer, SharedBufferError, SharedBytes, StartFailure, SubmitError,
+    TaskError,
+};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::alone::Scene;
@@ -47,6 +50,7 @@ macro_rules! claims_of_file_sizes {
 claims_of_file_sizes! {
     b18_a_pool_short_of_memory_for_files_at_any_point_says_so_and_leaves_nothing: crate::shortages::sweep_file_sizes,
     d11_memory_that_is_refused_to_a_worker_is_an_error_of_that_result: crate::shortages::limit_results,
+    shared_memory_that_is_refused_is_an_error_and_takes_nothing: crate::shortages::limit_shared_memory,
 }
 
 /// Runs a body in a host for which the signal has that action. One that handles it would do, too.
@@ -79,6 +83,25 @@ fn limit_results(builder: Builder) {
     assert_eq!(pool.submit(zeroes, (2,)).unwrap().result().unwrap().len(), 2);
     assert_eq!(pool.worker_pids(), [worker]);
 }
+
+/// The limit is the host's.
+fn limit_shared_memory(builder: Builder) {
+    let pool = pool(builder, 1);
+    assert_eq!(pool.submit(u32::pow, (2, 8)).unwrap().result().unwrap(), 256);
+    limit_file_sizes(1 << 20);
+    let used = descriptor_count();
+    let error = SharedBytes::new(vec![1; 2 << 20]).unwrap_err();
+    assert_eq!((error.size, error.source.raw_os_error()), (2 << 20, Some(EFBIG)));
+    let error = SharedBuffer::new(2 << 20).unwrap_err();
+    let SharedBufferError::NoMemory { size, source } = &error else { panic!("{error}") };
+    assert_eq!((*size, source.raw_os_error()), (2 << 20, Some(EFBIG)));
+    assert_eq!(descriptor_count(), used);
+    let (bytes, buffer) = (SharedBytes::new([1; 1000]).unwrap(), SharedBuffer::new(1000).unwrap());
+    let sizes = |bytes: SharedBytes, buffer: SharedBuffer| (bytes.len(), buffer.len());
+    assert_eq!(pool.submit(sizes, (bytes, buffer)).unwrap().result().unwrap(), (1000, 1000));
+}
+
+const EFBIG: i32 = 27;
 
 fn limit_file_sizes(bytes: u64) -> u32 {
     let maximum = getrlimit(Resource::Fsize).maximum;

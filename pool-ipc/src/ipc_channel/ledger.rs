@@ -155,6 +155,7 @@ impl Ledger {
     /// Ends the first item of the window, which is there.
     fn deliver(&mut self, result: Result<Body, Undelivered>) -> LinkEvent {
         let flight = self.flight.as_mut().expect("the caller looked");
+        let result = result.map(|body| body.along(flight.payload.company()));
         let outcome = Outcome { owner: Owner::clone(&flight.owner), item: flight.window.start, result };
         flight.window.start += 1;
         flight.stage = Stage::Waiting;

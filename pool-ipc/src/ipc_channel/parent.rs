@@ -10,6 +10,7 @@
 use std::fmt;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -24,6 +25,8 @@ use crate::control::{self, Control};
 use crate::frame::{Frame, MAX_ITEMS};
 use crate::hub::{ProcessLink, Source};
 use crate::look::Next;
+use crate::shelf::Shelf;
+use crate::slot::parent::SentLarge;
 use crate::stderr::Ear;
 use crate::terms::Running;
 
@@ -42,6 +45,7 @@ pub(super) struct ChannelLink {
     /// Whether the log has been told that the worker is not believed any more.
     accused: AtomicBool,
     ear: Option<Ear>,
+    shelf: Arc<Shelf>,
 }
 
 impl ChannelLink {
@@ -56,7 +60,7 @@ impl ChannelLink {
         let pid = child.pid();
         let (hearing, child, state) = (Mutex::new(()), Mutex::new(child), Mutex::new(State::new(id, meeting)));
         let (busy, accused) = (AtomicBool::new(false), AtomicBool::new(false));
-        Self { id, pid, bell, control, hearing, child, state, busy, accused, ear }
+        Self { id, pid, bell, control, hearing, child, state, busy, accused, ear, shelf: Shelf::new() }
     }
 
     pub(super) fn control(&self) -> &Control {
@@ -161,7 +165,7 @@ impl Link for ChannelLink {
         1
     }
 
-    fn post(&self, frame: Frame) -> Result<Ticket, Refused> {
+    fn post(&self, mut frame: Frame) -> Result<Ticket, Refused> {
         let items = frame.items();
         if items == 0 || items > MAX_ITEMS {
             return Err(Refused { frame, why: RefusedWhy::Items { items } });
@@ -169,6 +173,19 @@ impl Link for ChannelLink {
         // Asked before the payload is copied, which takes its time and is done without the lock, and once more after.
         let refusal = self.state.lock().refusal();
         if let Some(why) = refusal {
+            return Err(Refused { frame, why });
+        }
+        let size = frame.payload.len() as u64;
+        if frame.payload.make_whole().is_err() {
+            return Err(Refused { frame, why: RefusedWhy::NoMemory { size, errno: libc::ENOMEM } });
+        }
+        let why = match self.shelf.bring(&self.control, frame.payload.values()) {
+            SentLarge::Sent => None,
+            SentLarge::Full => Some(RefusedWhy::Full),
+            SentLarge::Gone => Some(RefusedWhy::Closed),
+            SentLarge::Failed(errno) => Some(RefusedWhy::NoMemory { size, errno }),
+        };
+        if let Some(why) = why {
             return Err(Refused { frame, why });
         }
         let packets = match packets_of(&frame) {

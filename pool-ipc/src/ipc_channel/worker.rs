@@ -24,6 +24,8 @@ use crate::clock;
 use crate::control::{Control, Received};
 use crate::high_fd::move_high;
 use crate::memfd;
+use crate::shared_value::{SharedValue, SharedValues};
+use crate::shelf::{ANNOUNCEMENT, Kept};
 use crate::terms::{Assignment, Written};
 
 /// Descriptors below are left to tasks.
@@ -54,8 +56,11 @@ pub(crate) fn far_end(arrived: Arrived) -> io::Result<Box<dyn FarEnd>> {
     }));
     let arrived = ManuallyDrop::into_inner(arrived);
     let (requests, answers) = (ManuallyDrop::new(requests), ManuallyDrop::new(answers));
-    let wire = Wire { requests, answers, bell, _control: ManuallyDrop::new(arrived.control) };
-    Ok(Box::new(ChannelFarEnd { wire, boot: arrived.boot, assignment: Arc::default() }))
+    let wire = Wire { requests, answers, bell };
+    // Open for as long as the process lives.
+    let control: &'static Control = Box::leak(Box::new(arrived.control));
+    let values = Arc::new(Values { control, kept: Arc::default() });
+    Ok(Box::new(ChannelFarEnd { wire, boot: arrived.boot, assignment: Arc::default(), values }))
 }
 
 /// The number to prove, the door, and the doorbell.
@@ -94,6 +99,28 @@ struct ChannelFarEnd {
     wire: Wire,
     boot: memfd::Frozen,
     assignment: Arc<ChannelAssignment>,
+    values: Arc<Values>,
+}
+
+/// The shared values that came with frames. Nothing but their channel comes on the control channel after the welcome.
+struct Values {
+    control: &'static Control,
+    kept: Arc<Kept>,
+}
+
+impl SharedValues for Values {
+    fn take(&self, id: u64) -> io::Result<SharedValue> {
+        self.kept.started_with(|| {
+            let mut buffer = Vec::new();
+            match self.control.receive_waiting(&mut buffer)? {
+                Received::Message { mut fds } if buffer == ANNOUNCEMENT => {
+                    fds.pop().ok_or_else(|| io::Error::from_raw_os_error(libc::EMFILE))
+                }
+                _ => Err(io::Error::from(io::ErrorKind::BrokenPipe)),
+            }
+        })?;
+        self.kept.take(id)
+    }
 }
 
 /// What the parent said of the frame that is run.
@@ -151,6 +178,10 @@ impl FarEnd for ChannelFarEnd {
         Arc::<ChannelAssignment>::clone(&self.assignment)
     }
 
+    fn shared_values(&self) -> Arc<dyn SharedValues> {
+        Arc::<Values>::clone(&self.values)
+    }
+
     fn serve(&mut self, work: &mut dyn FnMut(&mut dyn Job)) {
         while let Some(frame) = self.wire.next_frame() {
             self.assignment.set(frame.terms);
@@ -171,7 +202,6 @@ struct Wire {
     requests: ManuallyDrop<IpcReceiver<Packet>>,
     answers: ManuallyDrop<IpcSender<Packet>>,
     bell: OwnedFd,
-    _control: ManuallyDrop<Control>,
 }
 
 /// A frame as it arrived.

@@ -9,6 +9,7 @@ const VERSION: u32 = 1;
 const WELCOME: u8 = 16;
 const SAID: u8 = 17;
 const LARGE: u8 = 18;
+const BULK: u8 = 19;
 
 /// A message, either way.
 #[derive(Debug, PartialEq, Eq)]
@@ -19,6 +20,8 @@ pub(super) enum Message<'a> {
     Said(&'a [u8]),
     /// Either way: a payload in memory of its own.
     Large { id: u64, len: u64 },
+    /// Parent to worker: recycled memory, so much for each direction.
+    Bulk { id: u32, len: u64 },
 }
 
 /// What the parent greets a worker with.
@@ -36,6 +39,11 @@ pub(super) fn large(id: u64, len: u64) -> Vec<u8> {
     [[LARGE].as_slice(), &id.to_le_bytes(), &len.to_le_bytes()].concat()
 }
 
+/// Announces the two descriptors that come with it.
+pub(super) fn bulk(id: u32, len: u64) -> Vec<u8> {
+    [[BULK].as_slice(), &id.to_le_bytes(), &len.to_le_bytes()].concat()
+}
+
 /// `None`: no message of ours.
 pub(super) fn parse(bytes: &[u8]) -> Option<Message<'_>> {
     match bytes.split_first()? {
@@ -45,6 +53,11 @@ pub(super) fn parse(bytes: &[u8]) -> Option<Message<'_>> {
             let (id, len) = rest.split_first_chunk::<8>()?;
             let (id, len) = (u64::from_le_bytes(*id), u64::from_le_bytes(len.try_into().ok()?));
             Some(Message::Large { id, len })
+        }
+        (&BULK, rest) => {
+            let (id, len) = rest.split_first_chunk::<4>()?;
+            let (id, len) = (u32::from_le_bytes(*id), u64::from_le_bytes(len.try_into().ok()?));
+            Some(Message::Bulk { id, len })
         }
         _ => None,
     }
@@ -66,7 +79,9 @@ mod tests {
         assert_eq!(parse(&welcome()), Some(Message::Welcome { version: VERSION }));
         assert_eq!(parse(&said(b"x")), Some(Message::Said(b"x")));
         assert_eq!(parse(&large(3, 1 << 40)), Some(Message::Large { id: 3, len: 1 << 40 }));
+        assert_eq!(parse(&bulk(3, 1 << 40)), Some(Message::Bulk { id: 3, len: 1 << 40 }));
         assert_eq!(parse(&large(3, 4)[..16]), None);
+        assert_eq!(parse(&bulk(3, 4)[..12]), None);
     }
 
     proptest! {

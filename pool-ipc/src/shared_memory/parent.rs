@@ -8,9 +8,10 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
+use rustix::fs::SealFlags;
 use rustix::io::Errno;
 
 use super::message::{self, Message};
@@ -21,9 +22,12 @@ use crate::frame::{Body, Frame, Frozen, Undelivered};
 use crate::futex;
 use crate::hub::{ProcessLink, Source};
 use crate::look::Next;
-use crate::memfd::{self, NotFrozen};
+use crate::memfd::{self, Access, Mapping, NotFrozen};
+use crate::shared_value::SharedValue;
+use crate::shelf::Shelf;
 use crate::slot::layout::SLOTS;
 use crate::slot::parent::{Memory, ParentEnd, ParentSide, SentLarge};
+use crate::slot::region::Region;
 use crate::slot::worker::LARGE_A_FRAME;
 use crate::stderr::Ear;
 use crate::terms::Running;
@@ -56,7 +60,7 @@ impl SharedLink {
         control: Control,
         ear: Option<Ear>,
     ) -> Self {
-        let channel = Channel { request, control, inbox: Mutex::default() };
+        let channel = Channel { request, control, inbox: Mutex::default(), shelf: Shelf::new() };
         let slots = ParentEnd::new(id, Arc::new(memory), channel);
         Self { pid: child.pid(), slots, bell, child: Mutex::new(child), accused: AtomicBool::new(false), ear }
     }
@@ -149,6 +153,14 @@ impl Link for SharedLink {
 }
 
 impl ProcessLink for SharedLink {
+    fn rests_at(&self) -> Option<Instant> {
+        self.slots.rests_at()
+    }
+
+    fn rest(&self, now: Instant) {
+        self.slots.release(now);
+    }
+
     fn on_bell(&self, events: &mut Vec<LinkEvent>) -> Next {
         let next = self.slots.collect_by_turns(events).unwrap_or_else(|corrupt| {
             self.condemn(corrupt);
@@ -198,6 +210,7 @@ struct Channel {
     request: OwnedFd,
     control: Control,
     inbox: Mutex<Inbox>,
+    shelf: Arc<Shelf>,
 }
 
 #[derive(Debug, Default)]
@@ -275,14 +288,11 @@ impl ParentSide for Channel {
     }
 
     fn freeze(&self, payload: Body) -> Result<Body, (Body, i32)> {
-        if let Body::Frozen(memory) = &payload
-            && let Frozen::Memfd(frozen) = &*memory.0
-            && frozen.fd().is_some()
-        {
+        if descriptor(&payload).is_some() {
             return Ok(payload);
         }
         let len = payload.len() as u64;
-        let frozen = memfd::freeze(payload.as_slice()).map_err(NotFrozen::System);
+        let frozen = memfd::freeze_pieces(&payload.pieces()).map_err(NotFrozen::System);
         match frozen.and_then(|fd| memfd::Frozen::keep(fd, len)) {
             Ok(frozen) => Ok(Body::frozen(Frozen::Memfd(frozen))),
             Err(NotFrozen::System(error)) => Err((payload, error.raw_os_error().unwrap_or(libc::ENOMEM))),
@@ -296,9 +306,7 @@ impl ParentSide for Channel {
             Ok(payload) => payload,
             Err((_, errno)) => return SentLarge::Failed(errno),
         };
-        let Body::Frozen(memory) = &payload else { return SentLarge::Failed(libc::EINVAL) };
-        let Frozen::Memfd(frozen) = &*memory.0 else { return SentLarge::Failed(libc::EINVAL) };
-        let Some(fd) = frozen.fd() else { return SentLarge::Failed(libc::EINVAL) };
+        let Some(fd) = descriptor(&payload) else { return SentLarge::Failed(libc::EINVAL) };
         match self.control.send(&message::large(id, payload.len() as u64), &[fd]) {
             Ok(Sent::Whole) => SentLarge::Sent,
             Ok(Sent::Full) => SentLarge::Full,
@@ -309,11 +317,41 @@ impl ParentSide for Channel {
         }
     }
 
+    fn bring(&self, values: &[SharedValue]) -> SentLarge {
+        self.shelf.bring(&self.control, values)
+    }
+
     fn take_large(&self, id: u64, len: u64) -> Result<Result<Body, Undelivered>, Corrupt> {
         self.drain()?;
         let mail = self.inbox.lock().mail.remove(&id).filter(|&(sent, _)| sent == len);
         let (_, body) = mail.ok_or(Corrupt::Message { what: "an outcome was announced and not sent" })?;
         Ok(body.map_err(|errno| Undelivered { size: len, errno }))
+    }
+
+    fn make_bulk(&self, id: u32, len: usize) -> Option<Memory> {
+        // What there is no room for goes another way, which has an error where that is none either.
+        bulk(&self.control, id, len).ok()
+    }
+}
+
+/// What a payload that lies in a memfd of its own can be sent by.
+fn descriptor(payload: &Body) -> Option<BorrowedFd<'_>> {
+    if let Frozen::Memfd(frozen) = &*payload.memory()?.0 { frozen.fd() } else { None }
+}
+
+/// Makes the two memories, and sends them to the worker.
+fn bulk(control: &Control, id: u32, len: usize) -> io::Result<Memory> {
+    let request = memfd::create("pool-bulk-requests", len)?;
+    let outcome = memfd::create("pool-bulk-outcomes", len)?;
+    memfd::commit(request.as_fd(), 0, len as u64)?;
+    memfd::commit(outcome.as_fd(), 0, len as u64)?;
+    let map = |fd| Mapping::map(fd, len, Access::ReadWrite).map(Region::mapped);
+    let memory = Memory { request: map(request.as_fd())?, outcome: map(outcome.as_fd())? };
+    // As with all requests: ours stays the only writable view of it.
+    memfd::seal(request.as_fd(), SealFlags::FUTURE_WRITE)?;
+    match control.send(&message::bulk(id, len as u64), &[request.as_fd(), outcome.as_fd()])? {
+        Sent::Whole => Ok(memory),
+        Sent::Full => Err(io::Error::other("the channel is full")),
     }
 }
 

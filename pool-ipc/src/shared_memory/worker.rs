@@ -5,6 +5,8 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 
+use parking_lot::Mutex;
+
 use super::message::{self, Message};
 use crate::arrival::Arrived;
 use crate::backend::{FarEnd, Job, MAX_SAID};
@@ -13,11 +15,13 @@ use crate::frame::{Body, Frozen};
 use crate::futex;
 use crate::high_fd::move_high;
 use crate::memfd::{self, Access, Mapping, NotFrozen};
+use crate::shared_value::{SharedValue, SharedValues};
+use crate::shelf::{ANNOUNCEMENT, Kept};
 use crate::slot::layout::{outcome, request};
 use crate::slot::parent::Memory;
 use crate::slot::region::Region;
 use crate::slot::word::Word;
-use crate::slot::worker::{Closing, TakenLarge, WorkerEnd, WorkerSide};
+use crate::slot::worker::{Closing, TakenBulk, TakenLarge, WorkerEnd, WorkerSide};
 use crate::terms::Assignment;
 use std::sync::atomic::AtomicU64;
 
@@ -49,13 +53,23 @@ pub(crate) fn far_end(arrived: Arrived) -> io::Result<Box<dyn FarEnd>> {
     let closer = Arc::clone(&closing);
     arrived.watch(Box::new(move || closer.close(futex::wake)));
     let (bell, outcome) = (move_high(bell.as_fd())?, move_high(outcome.as_fd())?);
-    let side = Channel { bell, outcome, control: &arrived.control, mail: HashMap::new(), buffer: bytes };
-    Ok(Box::new(SharedFarEnd { end: WorkerEnd::new(memory, closing, side), boot: arrived.boot.as_ref() }))
+    let mail = Arc::new(Mutex::new(Mail {
+        control: &arrived.control,
+        large: HashMap::new(),
+        wanted: 0,
+        bulks: HashMap::new(),
+        shelf: None,
+        buffer: bytes,
+    }));
+    let values = Arc::new(Values { mail: Arc::clone(&mail), kept: Arc::default() });
+    let side = Channel { bell, outcome, control: &arrived.control, mail };
+    Ok(Box::new(SharedFarEnd { end: WorkerEnd::new(memory, closing, side), boot: arrived.boot.as_ref(), values }))
 }
 
 struct SharedFarEnd {
     end: WorkerEnd<Channel>,
     boot: &'static [u8],
+    values: Arc<Values>,
 }
 
 impl FarEnd for SharedFarEnd {
@@ -74,6 +88,10 @@ impl FarEnd for SharedFarEnd {
         self.end.assignment()
     }
 
+    fn shared_values(&self) -> Arc<dyn SharedValues> {
+        Arc::<Values>::clone(&self.values)
+    }
+
     fn serve(&mut self, work: &mut dyn FnMut(&mut dyn Job)) {
         self.end.serve(work);
     }
@@ -84,9 +102,65 @@ struct Channel {
     bell: OwnedFd,
     outcome: OwnedFd,
     control: &'static Control,
+    mail: Arc<Mutex<Mail>>,
+}
+
+/// What came on the control channel and was not asked for yet.
+struct Mail {
+    control: &'static Control,
     /// Payloads that came before the frames that they belong to.
-    mail: HashMap<u64, Result<Body, i32>>,
+    large: HashMap<u64, Result<Body, i32>>,
+    /// Those of lower numbers are not asked for any more.
+    wanted: u64,
+    /// Recycled memory that came before the frames that it is for.
+    bulks: HashMap<u32, Result<Memory, i32>>,
+    /// The channel of shared values, or the system's error number where it did not get in.
+    shelf: Option<Result<OwnedFd, i32>>,
     buffer: Vec<u8>,
+}
+
+impl Mail {
+    /// Takes in the next message and waits for it. `None`: the parent is gone.
+    fn receive(&mut self) -> Option<()> {
+        let Ok(Received::Message { mut fds }) = self.control.receive_waiting(&mut self.buffer) else { return None };
+        if self.buffer == ANNOUNCEMENT {
+            self.shelf = Some(fds.pop().ok_or(libc::EMFILE));
+            return Some(());
+        }
+        match message::parse(&self.buffer) {
+            Some(Message::Large { id, len }) if id >= self.wanted => {
+                // No descriptor: this process has no numbers left for one.
+                let body = fds.pop().ok_or(libc::EMFILE).and_then(|fd| open(fd, len));
+                self.large.insert(id, body);
+            }
+            Some(Message::Bulk { id, len }) => {
+                self.bulks.insert(id, open_bulk(fds, len));
+            }
+            _ => {}
+        }
+        Some(())
+    }
+}
+
+/// The shared values that came with frames, and how to get at the first.
+struct Values {
+    mail: Arc<Mutex<Mail>>,
+    kept: Arc<Kept>,
+}
+
+impl SharedValues for Values {
+    fn take(&self, id: u64) -> io::Result<SharedValue> {
+        self.kept.started_with(|| {
+            let mut mail = self.mail.lock();
+            loop {
+                if let Some(shelf) = mail.shelf.take() {
+                    return shelf.map_err(io::Error::from_raw_os_error);
+                }
+                let Some(()) = mail.receive() else { return Err(io::Error::from(io::ErrorKind::BrokenPipe)) };
+            }
+        })?;
+        self.kept.take(id)
+    }
 }
 
 impl WorkerSide for Channel {
@@ -109,28 +183,39 @@ impl WorkerSide for Channel {
     }
 
     fn take_large(&mut self, wanted: u64) -> TakenLarge {
-        self.mail.retain(|&id, _| id >= wanted);
+        let mut mail = self.mail.lock();
+        mail.wanted = wanted;
+        mail.large.retain(|&id, _| id >= wanted);
         loop {
-            if let Some(body) = self.mail.remove(&wanted) {
+            if let Some(body) = mail.large.remove(&wanted) {
                 return body.map_or_else(TakenLarge::Failed, TakenLarge::Taken);
             }
-            let Ok(Received::Message { mut fds }) = self.control.receive_waiting(&mut self.buffer) else {
-                return TakenLarge::Gone;
-            };
-            if let Some(Message::Large { id, len }) = message::parse(&self.buffer)
-                && id >= wanted
-            {
-                // No descriptor: this process has no numbers left for one.
-                let body = fds.pop().ok_or(libc::EMFILE).and_then(|fd| open(fd, len));
-                self.mail.insert(id, body);
-            }
+            let Some(()) = mail.receive() else { return TakenLarge::Gone };
         }
     }
 
-    fn send_large(&mut self, id: u64, bytes: &[u8]) -> Result<(), i32> {
+    fn take_bulk(&mut self, wanted: u32) -> TakenBulk {
+        let mut mail = self.mail.lock();
+        mail.bulks.retain(|&id, _| id >= wanted);
+        loop {
+            match mail.bulks.remove(&wanted) {
+                Some(Ok(memory)) => return TakenBulk::Taken(memory),
+                Some(Err(errno)) => {
+                    // Frames that were posted meanwhile ask for it, too, and it comes but once.
+                    mail.bulks.insert(wanted, Err(errno));
+                    return TakenBulk::Failed(errno);
+                }
+                None => {}
+            }
+            let Some(()) = mail.receive() else { return TakenBulk::Gone };
+        }
+    }
+
+    fn send_large(&mut self, id: u64, pieces: &[&[u8]]) -> Result<(), i32> {
         let errno = |error: io::Error| error.raw_os_error().unwrap_or(libc::EIO);
-        let memory = memfd::freeze(bytes).map_err(errno)?;
-        let message = message::large(id, bytes.len() as u64);
+        let memory = memfd::freeze_pieces(pieces).map_err(errno)?;
+        let len: usize = pieces.iter().map(|piece| piece.len()).sum();
+        let message = message::large(id, len as u64);
         self.control.send_waiting(&message, &[memory.as_fd()]).map_err(errno)
     }
 }
@@ -143,4 +228,15 @@ fn open(fd: OwnedFd, len: u64) -> Result<Body, i32> {
             NotFrozen::Unfit(_) => libc::EINVAL,
         },
     )
+}
+
+/// Maps recycled memory.
+fn open_bulk(fds: Vec<OwnedFd>, len: u64) -> Result<Memory, i32> {
+    let [request, outcome] = <[OwnedFd; 2]>::try_from(fds).map_err(|_| libc::EMFILE)?;
+    let len = usize::try_from(len).map_err(|_| libc::EOVERFLOW)?;
+    let map = |fd: &OwnedFd, access| {
+        let mapping = Mapping::map(fd.as_fd(), len, access);
+        mapping.map(Region::mapped).map_err(|error| error.raw_os_error().unwrap_or(libc::ENOMEM))
+    };
+    Ok(Memory { request: map(&request, Access::Read)?, outcome: map(&outcome, Access::ReadWrite)? })
 }

@@ -45,6 +45,10 @@ impl ParentSide for Nobody {
             _ => Err(Corrupt::Message { what: "it was never sent" }),
         }
     }
+
+    fn make_bulk(&self, _id: u32, len: usize) -> Option<Memory> {
+        Some(Memory { request: Region::heap(len), outcome: Region::heap(len) })
+    }
 }
 
 /// What the worker or the parent does next.
@@ -99,6 +103,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         3 => prop::collection::vec(0u8..4, 0..40),
         1 => (250u8..=255, any::<[u64; 2]>()).prop_map(|(tag, [a, b])| pointer(tag, a, b)),
         2 => (outcome::ARENA as u64..outcome::SIZE as u64, 0..ARENA_SIZE as u64).prop_map(|(a, b)| pointer(252, a, b)),
+        // In recycled memory, or behind its end.
+        1 => (0..3u64 << 20, 0..3u64 << 20).prop_map(|(a, b)| pointer(252, outcome::SIZE as u64 + a, b)),
     ];
     let area = (slot(), near(40), near(0), near(outcome::INLINE as u64), prop::collection::vec(record, 1..12));
     let step = prop_oneof![

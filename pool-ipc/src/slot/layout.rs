@@ -20,9 +20,11 @@ const PAGE: usize = 4096;
 
 /// The memory that the parent writes.
 pub(crate) mod request {
-    use super::{ARENA_SIZE, SLOT_SIZE, SLOTS};
+    use super::{ARENA_SIZE, LINE, SLOT_SIZE, SLOTS};
 
-    pub(crate) const ARENA: usize = SLOTS * SLOT_SIZE;
+    /// The number of the recycled memory that the parent has let go of last.
+    pub(crate) const RELEASED: usize = SLOTS * SLOT_SIZE;
+    pub(crate) const ARENA: usize = RELEASED + LINE;
     pub(crate) const SIZE: usize = ARENA + ARENA_SIZE;
 
     /// The words of a slot's header. The first has the attempt in its upper half.
@@ -48,6 +50,8 @@ pub(crate) mod request {
     pub(crate) const KIND_INLINE: u64 = 0;
     pub(crate) const KIND_ARENA: u64 = 1;
     pub(crate) const KIND_LARGE: u64 = 2;
+    /// In recycled memory, whose number is the upper half of `FIRST`.
+    pub(crate) const KIND_BULK: u64 = 3;
 }
 
 /// The memory that the worker writes.
@@ -66,7 +70,9 @@ pub(crate) mod outcome {
     pub(crate) const STREAM_LEN: usize = 16;
     /// When the item that was claimed last began, in ticks of the clock, where its frame has a time limit.
     pub(crate) const BEGUN: usize = 24;
-    pub(crate) const HEADER: usize = 32;
+    /// The sequence number, plus 1, of a frame of whose request the worker has kept a part, or never got it.
+    pub(crate) const KEPT: usize = 32;
+    pub(crate) const HEADER: usize = 40;
     pub(crate) const INLINE: usize = SLOT_SIZE - HEADER;
 
     /// Where a slot's word is.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::arena::{Arena, Block};
+use super::bulk::{Room, Stock};
 use super::layout::{SLOTS, request};
 use super::word::{LAP_BITS, Word};
 use crate::backend::{Corrupt, Ticket};
@@ -27,6 +28,8 @@ pub(super) struct Ledger {
     pub(super) corrupt: Option<Corrupt>,
     /// The request arena.
     pub(super) arena: Arena,
+    /// The recycled memory.
+    pub(super) stock: Stock,
     /// The frame that was in work at the last collection, and how many outcomes of it had been taken.
     marked: Option<(u64, u32)>,
 }
@@ -45,6 +48,8 @@ pub(super) struct Entry {
     pub(super) delivered: u32,
     /// Where the request lies, if in the arena.
     pub(super) block: Option<Block>,
+    /// Where it lies, if in recycled memory.
+    pub(super) room: Option<Room>,
     /// How far the outcome stream was read; set when the first outcome is taken.
     pub(super) stream: Option<Stream>,
     pub(super) terms: Option<Arc<Terms>>,
@@ -76,7 +81,16 @@ pub(super) struct Stream {
 impl Ledger {
     pub(super) fn new() -> Self {
         let arena = Arena::new(request::ARENA as u64..request::SIZE as u64);
-        Self { entries: VecDeque::new(), next: 0, live: 0, closed: false, corrupt: None, arena, marked: None }
+        Self {
+            entries: VecDeque::new(),
+            next: 0,
+            live: 0,
+            closed: false,
+            corrupt: None,
+            arena,
+            stock: Stock::new(),
+            marked: None,
+        }
     }
 
     pub(super) fn is_full(&self) -> bool {
@@ -84,12 +98,13 @@ impl Ledger {
     }
 
     /// Enters a frame under the next sequence number.
-    pub(super) fn enter(&mut self, frame: Frame, block: Option<Block>) -> Ticket {
+    pub(super) fn enter(&mut self, frame: Frame, block: Option<Block>, room: Option<Room>) -> Ticket {
         let Frame { owner, payload, window: Range { start: first, end }, terms, rank } = frame;
         let (sequence, owner, end) = (self.next, OwnerOf(owner), end - first);
         let posted = terms.as_ref().is_some_and(|terms| terms.is_timed()).then(Instant::now);
         let (delivered, stream, seen) = (0, None, None);
-        let entry = Entry { sequence, owner, payload, first, end, delivered, block, stream, terms, rank, posted, seen };
+        let entry =
+            Entry { sequence, owner, payload, first, end, delivered, block, room, stream, terms, rank, posted, seen };
         self.entries.push_back(entry);
         self.next += 1;
         self.live += 1;

@@ -1,6 +1,7 @@
 //! Slots: frames in memory that two processes share. The protocol is told in README.md beside this file.
 
 mod arena;
+pub(crate) mod bulk;
 pub(crate) mod layout;
 mod ledger;
 pub(crate) mod parent;

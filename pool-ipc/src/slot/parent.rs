@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
+use super::bulk::{self, Room};
 use super::layout::{ARENA_MAX, ARENA_SIZE, outcome, request};
 use super::ledger::{Entry, Ledger, Stream, lap_of};
 use super::record::Record;
@@ -18,6 +19,7 @@ use super::word::{self, Recalled, Ring, Word};
 use crate::backend::{Corrupt, LinkEvent, LinkId, Refused, RefusedWhy, Share, Ticket};
 use crate::frame::{Body, Frame, Lost, MAX_ITEMS, Outcome, Undelivered};
 use crate::look::Next;
+use crate::shared_value::SharedValue;
 use crate::terms::{Running, Written};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -41,11 +43,20 @@ pub(crate) trait ParentSide: Send + Sync + fmt::Debug {
     fn freeze(&self, payload: Body) -> Result<Body, (Body, i32)>;
     /// Sends a frozen payload under a number.
     fn send_large(&self, id: u64, payload: &Body) -> SentLarge;
+    /// Has the worker get these values before the frame that comes with them.
+    fn bring(&self, values: &[SharedValue]) -> SentLarge {
+        let _ = values;
+        SentLarge::Sent
+    }
     /// The outcome that the worker sent under this number, or why this process could not take it.
     ///
     /// # Errors
     /// The worker sent none, or not what it said.
     fn take_large(&self, id: u64, len: u64) -> Result<Result<Body, Undelivered>, Corrupt>;
+    /// Makes recycled memory of a size in each direction, and sends it to the worker under a number.
+    fn make_bulk(&self, _id: u32, _len: usize) -> Option<Memory> {
+        None
+    }
 }
 
 /// How [`ParentSide::send_large`] went.
@@ -81,18 +92,15 @@ impl<S: ParentSide> ParentEnd<S> {
         &self.side
     }
 
-    pub(crate) fn post(&self, mut frame: Frame) -> Result<Ticket, Refused> {
+    pub(crate) fn post(&self, frame: Frame) -> Result<Ticket, Refused> {
         let items = frame.items();
         if items == 0 || items > MAX_ITEMS {
             return Err(Refused { frame, why: RefusedWhy::Items { items } });
         }
-        if frame.payload.len() > ARENA_MAX && self.ledger.lock().is_full() {
-            return Err(Refused { frame, why: RefusedWhy::Full });
+        if let Some(why) = self.bring(&frame.payload) {
+            return Err(Refused { frame, why });
         }
-        if frame.payload.len() > ARENA_MAX {
-            frame = self.freeze(frame)?;
-        }
-        self.enter(frame)
+        if frame.payload.len() > ARENA_MAX { self.post_large(frame) } else { self.enter(frame, None) }
     }
 
     /// Takes back what is unclaimed. A word that the ledger forbids makes the link corrupt at the next collection.
@@ -233,7 +241,11 @@ impl<S: ParentSide> ParentEnd<S> {
             ledger.corrupt = self.sweep(&mut ledger, events, Until::End).err();
         }
         let lost = ledger.settle(|slot| Word::load(self.memory.outcome.word(outcome::word(slot))));
-        (ledger.corrupt.clone(), lost)
+        let (corrupt, bulk) = (ledger.corrupt.clone(), ledger.stock.end());
+        // Unmapping takes its time.
+        drop(ledger);
+        drop(bulk);
+        (corrupt, lost)
     }
 
     fn take_back(&self, ledger: &mut Ledger, index: usize, keep: u32) -> Option<Frame> {
@@ -255,17 +267,7 @@ impl<S: ParentSide> ParentEnd<S> {
         Word::load(self.word(entry))
     }
 
-    fn freeze(&self, frame: Frame) -> Result<Frame, Refused> {
-        let Frame { owner, payload, window, terms, rank } = frame;
-        let size = payload.len() as u64;
-        let with = |payload| Frame { owner, payload, window, terms, rank };
-        match self.side.freeze(payload) {
-            Ok(payload) => Ok(with(payload)),
-            Err((payload, errno)) => Err(Refused { frame: with(payload), why: RefusedWhy::NoMemory { size, errno } }),
-        }
-    }
-
-    fn enter(&self, frame: Frame) -> Result<Ticket, Refused> {
+    fn enter(&self, frame: Frame, room: Option<Room>) -> Result<Ticket, Refused> {
         let mut ledger = self.ledger.lock();
         if ledger.closed || ledger.corrupt.is_some() {
             return Err(Refused { frame, why: RefusedWhy::Closed });
@@ -276,20 +278,26 @@ impl<S: ParentSide> ParentEnd<S> {
         let sequence = ledger.next;
         let slot = (sequence % super::layout::SLOTS as u64) as usize;
         let header = request::slot(slot);
-        let place = match self.place(&mut ledger, header, sequence, &frame.payload) {
-            Ok(place) => place,
-            Err(why) => return Err(Refused { frame, why }),
+        let (place, bulk) = match &room {
+            Some(room) => (
+                Place { kind: request::KIND_BULK, at: room.offset() as u64, block: None },
+                u64::from(room.bulk.id) << 32,
+            ),
+            None => match self.place(&mut ledger, header, sequence, &frame.payload) {
+                Ok(place) => (place, 0),
+                Err(why) => return Err(Refused { frame, why }),
+            },
         };
         let set = |field: usize, value: u64| self.request(header + field).store(value, Ordering::Relaxed);
         let Written { attempt, timeout, deadline } = Written::of(frame.terms.as_deref());
         set(request::KIND, place.kind | u64::from(attempt) << 32);
         set(request::PLACE, place.at);
         set(request::LEN, frame.payload.len() as u64);
-        set(request::FIRST, frame.window.start.into());
+        set(request::FIRST, u64::from(frame.window.start) | bulk);
         set(request::TIMEOUT, timeout);
         set(request::DEADLINE, deadline);
         let ready = Word::ready(lap_of(sequence), frame.items());
-        let ticket = ledger.enter(frame, place.block);
+        let ticket = ledger.enter(frame, place.block, room);
         let word = self.memory.outcome.word(outcome::word(slot));
         if word::post(word, ready).sleeps() {
             self.side.wake(word);
@@ -324,8 +332,9 @@ impl<S: ParentSide> ParentEnd<S> {
         while let Some(entry) = ledger.entries.get_mut(index) {
             match self.advance(entry, &mut ledger.live, events)? {
                 Advance::Over => {
-                    let entry = ledger.entries.remove(index);
-                    entry.into_iter().for_each(|entry| self.free(entry, ledger));
+                    if let Some(mut entry) = ledger.entries.remove(index) {
+                        self.free(&mut entry, ledger);
+                    }
                 }
                 Advance::InFlight if until == Until::InFlight => break,
                 Advance::InFlight => index += 1,
@@ -371,19 +380,24 @@ impl<S: ParentSide> ParentEnd<S> {
             return Err(malformed);
         }
         let (mut taken, mut copied) = (0, 0);
+        let accompanied = !entry.payload.values().is_empty();
         while entry.delivered < done {
-            if let Some(size) = together::tell(self.id, entry, done, &mut copy, taken, events) {
+            if !accompanied && let Some(size) = together::tell(self.id, entry, done, &mut copy, taken, events) {
                 taken += size;
                 continue;
             }
             let mut rest = &copy[taken..];
             let record = Record::read(&mut rest).ok_or(malformed.clone())?;
             // Outcomes that were not taken yet do not overlap, so an honest arena cannot hold more than its size of them.
-            copied += if let Record::Arena { len, .. } = record { len.min(2 * ARENA_SIZE as u64) } else { 0 };
-            if copied > ARENA_SIZE as u64 {
-                return Err(malformed);
+            if let Record::Arena { len, .. } = record {
+                let most = ARENA_SIZE as u64 + entry.room.as_ref().map_or(0, |room| room.bulk.len as u64);
+                copied += len.min(2 * most);
+                if copied > most {
+                    return Err(malformed);
+                }
             }
-            let result = self.fetch(record, entry.slot())?;
+            let result = self.fetch(record, entry)?;
+            let result = if accompanied { result.map(|body| body.along(entry.payload.company())) } else { result };
             let outcome = Outcome { owner: entry.owner.0.clone(), item: entry.first + entry.delivered, result };
             events.push(LinkEvent::Outcome { link: self.id, outcome, outstanding: 0, last: false });
             entry.delivered += 1;
@@ -408,30 +422,38 @@ impl<S: ParentSide> ParentEnd<S> {
         (inline || in_arena).then_some(Stream { offset, len, read: 0 })
     }
 
-    fn fetch(&self, record: Record<'_>, slot: usize) -> Result<Result<Body, Undelivered>, Corrupt> {
+    fn fetch(&self, record: Record<'_>, entry: &Entry) -> Result<Result<Body, Undelivered>, Corrupt> {
         Ok(match record {
             Record::Inline(bytes) => Ok(Body::copied(bytes)),
             Record::Large { id, len } => self.side.take_large(id, len)?,
             Record::Failed { size, errno } => Err(Undelivered { size, errno }),
             Record::Arena { offset, len } => {
                 let range = usize::try_from(offset).ok().zip(usize::try_from(len).ok());
-                let range = range.filter(|&(offset, len)| offset >= outcome::ARENA && len <= outcome::SIZE);
+                let range = range.filter(|&(offset, _)| offset >= outcome::ARENA);
                 let mut bytes = Vec::new();
                 match range {
-                    Some((offset, len)) if self.memory.outcome.copy_out(offset, len, &mut bytes) => {
+                    Some((offset, len))
+                        if len <= outcome::SIZE && self.memory.outcome.copy_out(offset, len, &mut bytes) =>
+                    {
                         Ok(Body::Owned(bytes))
                     }
-                    _ => return Err(Corrupt::Record { slot }),
+                    _ => return bulk::fetch(entry, range).ok_or(Corrupt::Record { slot: entry.slot() }),
                 }
             }
         })
     }
 
-    fn free(&self, entry: Entry, ledger: &mut Ledger) {
-        let lap = entry.lap();
+    fn free(&self, entry: &mut Entry, ledger: &mut Ledger) {
+        let (lap, slot, sequence) = (entry.lap(), entry.slot(), entry.sequence);
         self.request(request::slot(entry.slot()) + request::COLLECTED).store(lap, Ordering::Release);
-        if let Some(block) = entry.block {
+        if let Some(block) = entry.block.take() {
             ledger.arena.give(block);
+        }
+        if let Some(room) = entry.room.take()
+            && self.outcome(outcome::area(slot) + outcome::KEPT).load(Ordering::Relaxed) == sequence + 1
+        {
+            ledger.stock.spoil(&room.bulk);
+            room.leave();
         }
     }
 
@@ -470,3 +492,5 @@ enum Advance {
     Over,
     InFlight,
 }
+
+mod large;

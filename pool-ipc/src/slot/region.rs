@@ -6,6 +6,7 @@
 use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 use std::ptr::NonNull;
 
+use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 /// The alignment of a region: a page.
@@ -88,6 +89,42 @@ impl Region {
         true
     }
 
+    /// Fills `to` from an offset on, each byte read once. False: the range is not within the region.
+    #[must_use]
+    pub(crate) fn read_once(&self, offset: usize, to: &mut [u8]) -> bool {
+        let inside = self.holds(offset, to.len());
+        if inside {
+            // SAFETY: the source is in bounds, the target is a private slice.
+            unsafe { copy_once(self.start.as_ptr().add(offset), to.as_mut_ptr(), to.len()) }
+        }
+        inside
+    }
+
+    /// Writes bytes that others may be reading or writing. False: the range is not within the region.
+    #[must_use]
+    pub(crate) fn write_once(&self, offset: usize, bytes: &[u8]) -> bool {
+        let inside = self.holds(offset, bytes.len());
+        if inside {
+            // SAFETY: the target is in bounds, the source is a private slice.
+            unsafe { copy_once(bytes.as_ptr(), self.start.as_ptr().add(offset), bytes.len()) }
+        }
+        inside
+    }
+
+    /// The words of the first `len` bytes, but for what is no whole word.
+    ///
+    /// # Panics
+    /// The region is shorter.
+    pub(crate) fn words(&self, len: usize) -> &[AtomicU64] {
+        assert!(len <= self.len, "{len} bytes of {}", self.len);
+        if len < 8 {
+            return &[];
+        }
+        // SAFETY: in bounds, aligned (the region starts on a page), alive as long as `self`; atomics may be shared with
+        // whoever writes them.
+        unsafe { std::slice::from_raw_parts(self.start.as_ptr().cast::<AtomicU64>(), len / 8) }
+    }
+
     /// The bytes themselves, or `None` where the range is not within the region.
     ///
     /// # Safety
@@ -97,8 +134,37 @@ impl Region {
         self.holds(offset, len).then(|| unsafe { std::slice::from_raw_parts(self.start.as_ptr().add(offset), len) })
     }
 
+    /// How many bytes.
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
     fn holds(&self, offset: usize, len: usize) -> bool {
         offset.checked_add(len).is_some_and(|end| end <= self.len)
+    }
+}
+
+/// A range of a region that nobody writes.
+pub(crate) struct Lease {
+    region: Arc<Region>,
+    offset: usize,
+    len: usize,
+}
+
+impl Lease {
+    /// The range, or `None` where it is not within the region.
+    ///
+    /// # Safety
+    /// Nobody may write the range for as long as the lease lives.
+    pub(crate) unsafe fn new(region: Arc<Region>, offset: usize, len: usize) -> Option<Self> {
+        region.holds(offset, len).then_some(Self { region, offset, len })
+    }
+}
+
+impl AsRef<[u8]> for Lease {
+    fn as_ref(&self) -> &[u8] {
+        // SAFETY: the range is within the region, and who made the lease promised that nobody writes it.
+        unsafe { std::slice::from_raw_parts(self.region.start.as_ptr().add(self.offset), self.len) }
     }
 }
 

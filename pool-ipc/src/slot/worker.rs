@@ -2,11 +2,13 @@
 //!
 //! The worker walks the ring in order and trusts its parent, whose requests it cannot write.
 
+use std::collections::TryReserveError;
 use std::ops::DerefMut;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
-use std::time::Instant;
 
+use self::assignment::SlotAssignment;
+use self::bulk::Bulk;
+pub(crate) use self::closing::Closing;
 use super::arena::{Arena, Block};
 use super::layout::{ARENA_MAX, SLOTS, outcome, request};
 use super::ledger::lap_of;
@@ -14,9 +16,9 @@ use super::parent::Memory;
 use super::record::{MAX_POINTER, Record};
 use super::word::{self, Word};
 use crate::backend::Job;
+use crate::body::{Body, FrozenMemory, Inset, pieces};
 use crate::clock;
-use crate::frame::Body;
-use crate::terms::{Assignment, Written};
+use crate::terms::Assignment;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// The most that is set aside for the outcomes of one frame of several items.
@@ -36,15 +38,18 @@ pub(crate) trait WorkerSide {
     fn commit(&self, offset: u64, len: u64) -> bool;
     /// The payload that the parent sent under this number. Those with lower numbers are not asked for any more.
     fn take_large(&mut self, id: u64) -> TakenLarge;
-    /// Sends an outcome in memory of its own.
+    /// The recycled memory that the parent sent under this number. Earlier ones are not asked for any more.
+    fn take_bulk(&mut self, _id: u32) -> TakenBulk {
+        TakenBulk::Gone
+    }
+    /// Sends an outcome in memory of its own, its pieces one behind the other.
     ///
     /// # Errors
     /// The system's error number.
-    fn send_large(&mut self, id: u64, bytes: &[u8]) -> Result<(), i32>;
+    fn send_large(&mut self, id: u64, pieces: &[&[u8]]) -> Result<(), i32>;
 }
 
 /// How [`WorkerSide::take_large`] went.
-#[cfg_attr(not(all(target_os = "linux", not(pool_portable))), expect(dead_code, reason = "heap memory is never short"))]
 pub(crate) enum TakenLarge {
     Taken(Body),
     /// It came, but this process has no room for it: the system's error number.
@@ -53,32 +58,16 @@ pub(crate) enum TakenLarge {
     Gone,
 }
 
-/// Tells a worker that its link was closed; shared with whoever learns of that first.
-#[derive(Debug)]
-pub(crate) struct Closing {
-    closing: AtomicBool,
-    memory: Arc<Memory>,
-}
-
-impl Closing {
-    pub(crate) fn new(memory: Arc<Memory>) -> Arc<Self> {
-        Arc::new(Self { closing: AtomicBool::new(false), memory })
-    }
-
-    /// Makes the worker end once it has run what was posted. `wake` wakes the sleeper of a word.
-    pub(crate) fn close(&self, wake: impl Fn(&AtomicU64)) {
-        self.closing.store(true, Ordering::SeqCst);
-        for slot in 0..SLOTS {
-            let word = self.memory.outcome.word(outcome::word(slot));
-            if word::rouse(word) {
-                wake(word);
-            }
-        }
-    }
-
-    fn is_closing(&self) -> bool {
-        self.closing.load(Ordering::SeqCst)
-    }
+/// How [`WorkerSide::take_bulk`] went.
+#[cfg_attr(
+    not(all(target_os = "linux", not(pool_portable))),
+    expect(dead_code, reason = "threads have no memory apart")
+)]
+pub(crate) enum TakenBulk {
+    Taken(Memory),
+    /// As with [`TakenLarge`].
+    Failed(i32),
+    Gone,
 }
 
 /// The worker's end.
@@ -91,6 +80,7 @@ pub(crate) struct WorkerEnd<S> {
     arena: Arena,
     /// What the outcomes of each slot occupy, until the parent has taken them.
     held: Vec<Vec<Block>>,
+    bulk: Option<Bulk>,
     assignment: Arc<SlotAssignment>,
 }
 
@@ -99,7 +89,7 @@ impl<S: WorkerSide> WorkerEnd<S> {
         let arena = Arena::new(outcome::ARENA as u64..outcome::SIZE as u64);
         let held = std::iter::repeat_with(Vec::new).take(SLOTS).collect();
         let assignment = Arc::new(SlotAssignment { memory: Arc::clone(&memory), current: AtomicU64::new(0) });
-        Self { memory, closing, side, sequence: 0, arena, held, assignment }
+        Self { memory, closing, side, sequence: 0, arena, held, bulk: None, assignment }
     }
 
     /// What there is to know of the item that runs.
@@ -130,13 +120,16 @@ impl<S: WorkerSide> WorkerEnd<S> {
     }
 
     /// False: the link is closed and all was run.
-    fn await_frame(&self) -> bool {
+    fn await_frame(&mut self) -> bool {
         loop {
             match self.look() {
                 Look::Frame => return true,
                 Look::Closed => return false,
                 Look::Changed => {}
                 Look::Asleep(sleeping) => {
+                    if self.bulk.is_some() {
+                        self.forget_released();
+                    }
                     self.side.sleep(self.memory.outcome.word(outcome::word(self.slot())), sleeping);
                 }
             }
@@ -169,6 +162,9 @@ impl<S: WorkerSide> WorkerEnd<S> {
         for block in self.held[slot].drain(..) {
             self.arena.give(block);
         }
+        if let Some(bulk) = &mut self.bulk {
+            bulk.release(slot);
+        }
     }
 
     /// Takes arena memory for the current slot, looking for collected slots where there is none.
@@ -200,47 +196,6 @@ impl<S: WorkerSide> WorkerEnd<S> {
     }
 }
 
-/// What the parent wrote of the frame that is run, read when somebody asks.
-struct SlotAssignment {
-    memory: Arc<Memory>,
-    /// The frame's sequence number plus 1; 0 between frames.
-    current: AtomicU64,
-}
-
-impl SlotAssignment {
-    fn sequence(&self) -> Option<u64> {
-        self.current.load(Ordering::Relaxed).checked_sub(1)
-    }
-
-    fn field(&self, sequence: u64, field: usize) -> u64 {
-        let header = request::slot((sequence % SLOTS as u64) as usize);
-        self.memory.request.word(header + field).load(Ordering::Relaxed)
-    }
-
-    fn terms(&self, sequence: u64) -> Written {
-        let field = |field: usize| self.field(sequence, field);
-        let attempt = (field(request::KIND) >> 32) as u32;
-        Written { attempt, timeout: field(request::TIMEOUT), deadline: field(request::DEADLINE) }
-    }
-}
-
-impl Assignment for SlotAssignment {
-    fn attempt(&self) -> u32 {
-        self.sequence().map_or(0, |sequence| self.terms(sequence).attempt)
-    }
-
-    fn stops_at(&self) -> Option<Instant> {
-        let sequence = self.sequence()?;
-        let area = outcome::area((sequence % SLOTS as u64) as usize);
-        let begun = self.memory.outcome.word(area + outcome::BEGUN).load(Ordering::Relaxed);
-        self.terms(sequence).stops_at(begun)
-    }
-
-    fn is_cancelled(&self) -> bool {
-        self.sequence().is_some_and(|sequence| self.field(sequence, request::CANCELLED) == sequence + 1)
-    }
-}
-
 /// What a worker finds that looks for a frame.
 pub(crate) enum Look {
     Frame,
@@ -265,6 +220,8 @@ pub(crate) struct SlotJob<E> {
     hold: Hold,
     /// How many outcomes have memory of their own.
     large: usize,
+    /// Whether the request lies in recycled memory.
+    recycled: bool,
     /// Whether the parent wants to know when an item begins.
     timed: bool,
     /// The record that is being made; kept for its memory.
@@ -307,9 +264,21 @@ impl<S: WorkerSide, E: DerefMut<Target = WorkerEnd<S>>> SlotJob<E> {
         end.assignment.current.store(end.sequence + 1, Ordering::Relaxed);
         let memory = Arc::clone(&end.memory);
         let payload = Payload::Region { offset: 0, len: 0 };
-        let (stream, written, large, timed, record) = (None, 0, 0, false, Vec::new());
-        let mut job =
-            Self { end, memory, payload, first: 0, items: 0, stream, written, hold: Hold::Fresh, large, timed, record };
+        let (stream, written, large, recycled, timed, record) = (None, 0, 0, false, false, Vec::new());
+        let mut job = Self {
+            end,
+            memory,
+            payload,
+            first: 0,
+            items: 0,
+            stream,
+            written,
+            hold: Hold::Fresh,
+            large,
+            recycled,
+            timed,
+            record,
+        };
         let opened = job.receive();
         (job, opened)
     }
@@ -322,18 +291,23 @@ impl<S: WorkerSide, E: DerefMut<Target = WorkerEnd<S>>> SlotJob<E> {
         self.first = field(request::FIRST) as u32;
         self.timed = field(request::TIMEOUT) | field(request::DEADLINE) != 0;
         let kind = field(request::KIND) & u64::from(u32::MAX);
-        let large = kind == request::KIND_LARGE;
+        let (place, len) = (field(request::PLACE), field(request::LEN) as usize);
         if self.items == 0 {
             // What was sent for it is taken off the channel, which would fill up otherwise.
-            let gone = large && matches!(self.end.side.take_large(field(request::PLACE)), TakenLarge::Gone);
+            let sent = matches!(kind, request::KIND_LARGE | request::KIND_BULK);
+            let gone = sent && matches!(self.take_large(kind, place, len), TakenLarge::Gone);
             return if gone { Opened::Gone } else { Opened::Recalled };
         }
-        let (place, len) = (field(request::PLACE), field(request::LEN) as usize);
         self.payload = match kind {
             request::KIND_INLINE => Payload::Region { offset: header + request::HEADER, len },
             request::KIND_ARENA => Payload::Region { offset: place as usize, len },
-            _ => match self.end.side.take_large(place) {
+            kind => match self.take_large(kind, place, len) {
                 TakenLarge::Taken(body) => Payload::Body(body),
+                TakenLarge::Failed(_) if self.recycled => {
+                    // It goes back, and comes again in memory of its own.
+                    self.tell_kept();
+                    return Opened::Recalled;
+                }
                 TakenLarge::Failed(errno) => {
                     self.payload = Payload::Region { offset: 0, len };
                     return Opened::Failed(errno);
@@ -405,20 +379,30 @@ impl<S: WorkerSide, E: DerefMut<Target = WorkerEnd<S>>> SlotJob<E> {
             self.memory.outcome.copy_in(offset, bytes);
             Record::Arena { offset: offset as u64, len: bytes.len() as u64 }
         } else {
-            let id = self.end.sequence << 16 | u64::from(Word::load(self.word()).done());
-            let len = bytes.len() as u64;
-            self.large += 1;
-            match self.end.side.send_large(id, bytes) {
-                Ok(()) => Record::Large { id, len },
-                Err(errno) => Record::Failed { size: len, errno },
-            }
+            self.write_large(&[bytes])
         };
         record.write(&mut self.record);
+    }
+
+    /// Puts an outcome where its request came from, or into memory of its own.
+    #[cold]
+    fn write_large(&mut self, pieces: &[&[u8]]) -> Record<'static> {
+        let len = pieces.iter().map(|piece| piece.len() as u64).sum();
+        if let Some(offset) = self.end.write_bulk(self.recycled, pieces, len) {
+            return Record::Arena { offset: (outcome::SIZE + offset) as u64, len };
+        }
+        let id = self.end.sequence << 16 | u64::from(Word::load(self.word()).done());
+        self.large += 1;
+        match self.end.side.send_large(id, pieces) {
+            Ok(()) => Record::Large { id, len },
+            Err(errno) => Record::Failed { size: len, errno },
+        }
     }
 
     /// Puts the record into the stream, then says so.
     fn publish_record(&mut self) {
         self.lay_record();
+        self.tell_kept();
         self.hold = Hold::Published;
         if word::publish(self.word()) && word::take_armed_for_item(self.memory.outcome.word(outcome::ARMED)) {
             self.end.side.ring();
@@ -442,8 +426,9 @@ impl<S: WorkerSide, E: DerefMut<Target = WorkerEnd<S>>> SlotJob<E> {
 impl<S: WorkerSide, E: DerefMut<Target = WorkerEnd<S>>> Job for SlotJob<E> {
     fn request(&self) -> &[u8] {
         match &self.payload {
-            Payload::Body(body) => body.as_slice(),
             Payload::Region { .. } if self.hold == Hold::Published => &[],
+            Payload::Body(_) if self.recycled && self.hold == Hold::Published => &[],
+            Payload::Body(body) => body.as_slice(),
             Payload::Region { offset, len } => {
                 // SAFETY: the parent writes this range before it posts the frame and leaves it alone until the frame is
                 // over, which it is not while `hold` says so; to publish takes `&mut self`, which ends the borrow. The
@@ -475,7 +460,29 @@ impl<S: WorkerSide, E: DerefMut<Target = WorkerEnd<S>>> Job for SlotJob<E> {
         self.write_record(bytes, len - self.written);
         self.publish_record();
     }
+
+    fn memory(&self) -> Option<FrozenMemory> {
+        match &self.payload {
+            Payload::Body(Body::Frozen(memory)) if !self.recycled || self.hold != Hold::Published => {
+                Some(memory.clone())
+            }
+            _ => None,
+        }
+    }
+
+    fn publish_joined(&mut self, bytes: &[u8], insets: Vec<Inset>) -> Result<(), TryReserveError> {
+        let record = self.write_large(&pieces(bytes, &insets));
+        // They may be parts of the request.
+        drop(insets);
+        self.record.clear();
+        record.write(&mut self.record);
+        self.publish_record();
+        Ok(())
+    }
 }
 
+mod assignment;
+mod bulk;
+mod closing;
 #[cfg(feature = "simulation")]
 mod simulated;

@@ -33,6 +33,7 @@ const FILES: &[(&str, &str)] = &[
     ("pool-ipc/src/signals.rs", "sets a worker's signal table"),
     ("pool-ipc/src/slot/region.rs", "words and bytes in shared memory"),
     ("pool-ipc/src/slot/worker.rs", "reads a request's bytes where they lie"),
+    ("pool-ipc/src/slot/worker/bulk.rs", "lends a request's bytes to the task where they lie"),
     ("pool-ipc/src/soft_stop.rs", "handles SIGTERM in a worker"),
     ("pool-ipc/src/watcher.rs", "ends a worker at once when its parent is gone"),
     ("pool-ipc/tests/contract/attacks.rs", "plays a worker that attacks its parent"),
