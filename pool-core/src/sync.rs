@@ -90,6 +90,10 @@ pub(crate) mod plain {
         pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
             Held(Some(self.0.lock().unwrap_or_else(PoisonError::into_inner)))
         }
+
+        pub(crate) fn get_mut(&mut self) -> &mut T {
+            self.0.get_mut().unwrap_or_else(PoisonError::into_inner)
+        }
     }
 
     pub(crate) type MutexGuard<'a, T> = Held<std::sync::MutexGuard<'a, T>>;
@@ -157,6 +161,10 @@ mod modelled {
 
         pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
             Held(Some(self.0.lock().expect(SOUND)))
+        }
+
+        pub(crate) fn get_mut(&mut self) -> &mut T {
+            self.0.get_mut().expect(SOUND)
         }
     }
 

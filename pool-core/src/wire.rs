@@ -28,7 +28,9 @@ mod request;
 pub(crate) use boot::{Boot, Greeting};
 pub(crate) use process::ProcessBoot;
 pub(crate) use reply::{Failure, PanicReport, is_shared, mark_shared, read_reply, write_failure, write_value};
-pub(crate) use request::{BatchWriter, Cursor, Request, encode_sharing_single, encode_single, pack, unpack};
+pub(crate) use request::{
+    BatchWriter, Cursor, PackWriter, Request, encode_sharing_single, encode_sharing_single_in, encode_single, unpack,
+};
 
 /// The version of all messages.
 pub(crate) const VERSION: u32 = 1;

@@ -1,5 +1,6 @@
 //! From a function and its arguments to a frame and a future.
 
+use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Weak};
 use std::time::Instant;
@@ -7,12 +8,12 @@ use std::time::Instant;
 use pool_ipc::{Body, Frame, Owner, SharedValue, SmallBytes, Terms};
 
 use crate::error::{CodecError, Coded, NoMemory, Reason, SubmitError};
-use crate::future::{Desk, Future, Retry, RetryPolicy, Shared, panic_text};
+use crate::future::{Desk, Future, Pack, Retry, RetryPolicy, Shared, panic_text};
 use crate::manager::Pool;
 use crate::manager::{TimeLimits, watch_deadline};
 use crate::sharing::{Attempts, Sending};
-use crate::task::{self, Arguments, EncodeFailure, Task};
-use crate::wire::encode_sharing_single;
+use crate::task::{self, Arguments, EncodeFailure, Task, TaskId};
+use crate::wire::{encode_sharing_single, encode_sharing_single_in};
 
 /// The error number of a process that has no memory left, on every Unix.
 const ENOMEM: i32 = 12;
@@ -33,10 +34,13 @@ where
     pool.admit()?;
     check::<F::Output>(limits, policy.as_ref())?;
     let id = task::id_of::<F, Args>();
+    let limits = limits.or(pool.time_limits());
+    if policy.is_none() && limits.is_none() {
+        return submit_plain(pool, name, id, args);
+    }
     let mut values = Vec::new();
     let attempts = Attempts::of(policy.is_some());
     let payload = encode::<Args, _>(name, attempts, &mut values, || encode_sharing_single(id, args))?;
-    let limits = limits.or(pool.time_limits());
     let terms = limits.terms(Instant::now());
     let (payload, retry) = arm(policy.as_ref(), payload, values, terms.as_deref());
     let shared = Shared::with_retry(name, desk(pool), retry);
@@ -44,6 +48,35 @@ where
     pool.submit(Frame { terms: terms.clone(), ..Frame::new(Owner::clone(&owner), payload, 1) })?;
     watch_deadline(pool, &owner, terms.as_deref(), limits.deadline);
     Ok(Future::of(shared))
+}
+
+/// Submits a call that has neither limits nor a policy.
+fn submit_plain<R, Args: Arguments>(
+    pool: &Arc<Pool>,
+    name: &'static str,
+    id: TaskId,
+    args: &Args,
+) -> Result<Future<R>, SubmitError> {
+    let room = ROOM.try_with(Cell::take).unwrap_or_default();
+    let mut values = Vec::new();
+    let encoder = || encode_sharing_single_in(room, id, args);
+    let payload = encode::<Args, _>(name, Attempts::One, &mut values, encoder)?;
+    let mut shared = Shared::new(name, desk(pool));
+    match payload {
+        Body::Owned(request) if Pack::takes(&request) && values.is_empty() => {
+            let submitted = pool.submit_small(&mut shared, &request);
+            // A thread that ends may have no room any more.
+            let _ = ROOM.try_with(|room| room.set(request));
+            submitted?;
+        }
+        payload => pool.submit(Frame::new(Arc::<Shared>::clone(&shared), payload.accompanied(values), 1))?,
+    }
+    Ok(Future::of(shared))
+}
+
+thread_local! {
+    /// Where small calls are encoded, before they are copied to where they travel.
+    static ROOM: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
 /// Whether the limits can be kept, and the policy makes sense for values of type `R`.

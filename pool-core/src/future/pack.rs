@@ -1,24 +1,33 @@
 //! Small tasks of several futures that travel together in one frame.
 //!
-//! The futures are told first, one by one, and then the frame is posted: a future that is cancelled in between has the
-//! frame given up. Keeps true: which task has which number never changes; what is taken back of a frame is answered for
-//! whole, the one that was asked for and its neighbours. Lock order: a future's lock, then the pack's, then the link's.
+//! A pack is made in one of two ways. Tasks that have to wait are put into one as they are submitted ([`Filling`]): each
+//! knows its pack from the beginning, and nobody visits the futures one by one on the way to the worker. Frames that came
+//! back are put together anew ([`Pack::of`]): the futures are told first, one by one, and then the frame is posted. In both
+//! a future that is cancelled before the post has the frame given up. Keeps true: which task has which number never changes;
+//! what is taken back of a frame is answered for whole, the one that was asked for and its neighbours. Lock order: a
+//! future's lock, then the pack's, then the link's.
 
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use pool_ipc::{Frame, Link, LinkId, Owner, RefusedWhy, Running, Ticket};
+use pool_ipc::{Body, Frame, Link, LinkId, Owner, Refused, RefusedWhy, Running, Ticket};
 
 use crate::future::state::Shared;
-use crate::wire::{Cursor, pack, unpack};
+use crate::wire::{Cursor, PackWriter, unpack};
 
 /// The futures of one frame, which it has for its owner.
 pub(crate) struct Pack {
-    members: Box<[Member]>,
-    place: Mutex<Place>,
+    state: Mutex<State>,
 }
 
-/// One of them, by the number of its item.
+struct State {
+    /// By the number of their item. None while the pack is being filled, and none any more where an outcome was brought.
+    members: Vec<Option<Member>>,
+    place: Place,
+}
+
+/// One of them.
+#[derive(Clone)]
 struct Member {
     shared: Arc<Shared>,
     /// Its frame's rank.
@@ -26,7 +35,7 @@ struct Member {
 }
 
 enum Place {
-    /// It is being put together. Whether a member left meanwhile.
+    /// It waits, or is being put together. Whether a member left meanwhile.
     Loading {
         left: bool,
     },
@@ -53,14 +62,22 @@ pub(crate) type Rest = (LinkId, Frame);
 pub(crate) enum Sending {
     Posted,
     /// A member left before that: the others are to be posted by themselves.
-    Broken,
-    Refused(RefusedWhy),
+    Broken(Frame),
+    /// The link takes no more, and the pack waits as before.
+    Full(Frame),
+    /// It cannot be posted as it is: its members are to be, by themselves.
+    Refused(Frame),
 }
 
 /// The largest request that goes into a pack, in bytes.
 const LARGEST: usize = 64;
 
 impl Pack {
+    /// Whether a request is small enough for a pack.
+    pub(crate) fn takes(request: &[u8]) -> bool {
+        request.len() <= LARGEST
+    }
+
     /// Whether a frame is of a kind that goes into packs: one small task, without limits, without further attempts, and
     /// without shared values, which would be all of its neighbours' as well.
     pub(crate) fn may_have(frame: &Frame) -> bool {
@@ -70,53 +87,62 @@ impl Pack {
         is_plain && frame.owner.downcast_ref::<Shared>().is_some_and(|shared| shared.retry().is_none())
     }
 
-    /// Puts frames of one future each together. `None`: they are not, but of something else.
-    pub(crate) fn of(frames: &[Frame]) -> Option<Arc<Self>> {
-        let member = |frame: &Frame| {
-            let shared = Arc::clone(&frame.owner).downcast().ok()?;
-            Some(Member { shared, rank: frame.rank })
-        };
-        let members = frames.iter().map(member).collect::<Option<_>>()?;
-        Some(Arc::new(Self { members, place: Mutex::new(Place::Loading { left: false }) }))
+    /// The number of tasks that are to run of a frame that is a pack's.
+    pub(crate) fn members_of(frame: &Frame) -> Option<usize> {
+        frame.owner.is::<Self>().then(|| frame.items() as usize)
     }
 
-    /// Tells the futures, and posts what they are for.
-    pub(crate) fn post(self: &Arc<Self>, frames: &[Frame], link: &Arc<dyn Link>) -> Sending {
-        let number = |item: usize| u32::try_from(item).expect("a frame has fewer items than that");
-        for (item, member) in self.members.iter().enumerate() {
-            if !member.shared.load_onto(self, number(item)) {
-                self.leave();
+    fn with(members: Vec<Option<Member>>) -> Arc<Self> {
+        Arc::new(Self { state: Mutex::new(State { members, place: Place::Loading { left: false } }) })
+    }
+
+    /// Puts frames of one future each together, and tells the futures. `None`: they are not, but of something else.
+    pub(crate) fn of(frames: &[Frame]) -> Option<Frame> {
+        let member = |frame: &Frame| {
+            let shared = Arc::clone(&frame.owner).downcast().ok()?;
+            Some(Some(Member { shared, rank: frame.rank }))
+        };
+        let members: Vec<Option<Member>> = frames.iter().map(member).collect::<Option<_>>()?;
+        let shared: Vec<Arc<Shared>> = members.iter().flatten().map(|member| Arc::clone(&member.shared)).collect();
+        let pack = Self::with(members);
+        for (item, shared) in shared.iter().enumerate() {
+            if !shared.load_onto(&pack, number(item)) {
+                pack.leave();
             }
         }
-        let request = pack(frames.iter().map(|frame| frame.payload.as_slice()));
-        let owner: Owner = Arc::<Self>::clone(self);
-        let mut frame = Frame::new(owner, request, number(frames.len()));
-        frame.rank = frames.first().map_or(0, |frame| frame.rank);
-        pool_ipc::tell!(Trace, "{} tasks in one frame for {:?}", frames.len(), link.id());
-        let mut place = self.place.lock();
-        let posted = match *place {
-            Place::Loading { left: false } => link.post(frame),
-            _ => {
-                *place = Place::GivenUp;
-                return Sending::Broken;
-            }
-        };
-        match posted {
+        let mut writer = PackWriter::default();
+        frames.iter().for_each(|frame| writer.push(frame.payload.as_slice()));
+        let rank = frames.first().map_or(0, |frame| frame.rank);
+        Some(Frame { rank, ..Frame::new(pack as Owner, writer.finish(), number(frames.len())) })
+    }
+
+    /// Posts a frame that is a pack's.
+    pub(crate) fn post(frame: Frame, link: &Arc<dyn Link>) -> Sending {
+        let owner = Owner::clone(&frame.owner);
+        let pack = owner.downcast_ref::<Self>().expect("it was asked whether the frame is a pack's");
+        let mut state = pack.state.lock();
+        if !matches!(state.place, Place::Loading { left: false }) {
+            state.place = Place::GivenUp;
+            return Sending::Broken(frame);
+        }
+        pool_ipc::tell!(Trace, "{} tasks in one frame for {:?}", frame.items(), link.id());
+        match link.post(frame) {
             Ok(ticket) => {
-                *place = Place::Posted { link: Arc::clone(link), ticket };
+                state.place = Place::Posted { link: Arc::clone(link), ticket };
                 Sending::Posted
             }
-            Err(refused) => {
-                *place = Place::GivenUp;
-                Sending::Refused(refused.why)
+            Err(Refused { frame, why: RefusedWhy::Full | RefusedWhy::Closed }) => Sending::Full(frame),
+            Err(Refused { frame, .. }) => {
+                state.place = Place::GivenUp;
+                Sending::Refused(frame)
             }
         }
     }
 
     /// Has a member back, if it has not begun.
     pub(super) fn recall(&self, item: u32) -> Returned {
-        let mut place = self.place.lock();
-        match &mut *place {
+        let mut state = self.state.lock();
+        match &mut state.place {
             Place::Loading { left } => {
                 *left = true;
                 Returned::Yes(None)
@@ -130,31 +156,66 @@ impl Pack {
     }
 
     pub(super) fn is_running(&self, item: u32) -> bool {
-        let place = self.place.lock();
-        matches!(&*place, Place::Posted { link, ticket } if link.is_running(*ticket, item))
+        let state = self.state.lock();
+        matches!(&state.place, Place::Posted { link, ticket } if link.is_running(*ticket, item))
     }
 
-    /// The future of an item.
-    ///
-    /// # Panics
-    /// There is no such item.
-    pub(crate) fn future(&self, item: u32) -> &Shared {
-        &self.members[item as usize].shared
+    /// Takes the future of an item whose outcome is there. It is had once.
+    pub(crate) fn take(&self, item: u32) -> Option<Arc<Shared>> {
+        let member = self.state.lock().members.get_mut(item as usize)?.take();
+        member.map(|member| member.shared)
     }
 
     fn leave(&self) {
-        *self.place.lock() = Place::Loading { left: true };
+        self.state.lock().place = Place::Loading { left: true };
     }
 
-    fn member(&self, item: u32) -> Option<&Member> {
-        self.members.get(item as usize)
+    fn member(&self, item: u32) -> Option<Member> {
+        self.state.lock().members.get(item as usize)?.clone()
     }
+}
+
+/// A pack to which tasks are added as they are submitted.
+pub(crate) struct Filling {
+    pack: Arc<Pack>,
+    members: Vec<Option<Member>>,
+    requests: PackWriter,
+}
+
+impl Filling {
+    /// An empty one, for so many tasks at most.
+    pub(crate) fn new(most: usize) -> Self {
+        Self { pack: Pack::with(Vec::new()), members: Vec::with_capacity(most), requests: PackWriter::default() }
+    }
+
+    /// Adds a task of which nobody else has heard yet.
+    pub(crate) fn add(&mut self, shared: &mut Arc<Shared>, request: &[u8], rank: u64) {
+        Shared::begin_in(shared, &self.pack, number(self.members.len()));
+        self.requests.push(request);
+        self.members.push(Some(Member { shared: Arc::clone(shared), rank }));
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.members.len()
+    }
+
+    /// The frame that is to be posted.
+    pub(crate) fn finish(self) -> Frame {
+        let Self { pack, members, requests } = self;
+        let (count, rank) = (number(members.len()), members.first().and_then(Option::as_ref).map_or(0, |first| first.rank));
+        pack.state.lock().members = members;
+        Frame { rank, ..Frame::new(pack as Owner, requests.finish(), count) }
+    }
+}
+
+fn number(item: usize) -> u32 {
+    u32::try_from(item).expect("a frame has fewer items than that")
 }
 
 /// Whose an item is, and its number there.
 pub(crate) fn addressee(owner: Owner, item: u32) -> (Owner, u32) {
     match owner.downcast_ref::<Pack>().and_then(|pack| pack.member(item)) {
-        Some(member) => (Arc::<Shared>::clone(&member.shared), 0),
+        Some(member) => (member.shared, 0),
         None => (owner, item),
     }
 }
@@ -173,8 +234,29 @@ pub(crate) fn unpacked(frame: Frame) -> Vec<Frame> {
     let single = |item: u32| {
         let member = pack.member(item).filter(|member| !member.shared.is_done())?;
         let request = unpack(frame.payload.as_slice(), item, &mut cursor)?;
-        let owner: Owner = Arc::<Shared>::clone(&member.shared);
-        Some(Frame { rank: member.rank, ..Frame::new(owner, request.to_vec(), 1) })
+        Some(Frame { rank: member.rank, ..Frame::new(member.shared as Owner, Body::copied(request), 1) })
     };
     frame.window.clone().filter_map(single).collect()
+}
+
+/// The rank of the last task in a frame.
+pub(crate) fn last_rank(frame: &Frame) -> u64 {
+    rank_of(frame, frame.window.end.saturating_sub(1))
+}
+
+fn rank_of(frame: &Frame, item: u32) -> u64 {
+    let member = frame.owner.downcast_ref::<Pack>().and_then(|pack| pack.member(item));
+    member.map_or(frame.rank, |member| member.rank)
+}
+
+/// Takes the first tasks out of a frame that is a pack's and waits, each in a frame of its own. The rest goes on waiting in
+/// the pack.
+pub(crate) fn unpacked_first(frame: &mut Frame, tasks: usize) -> Vec<Frame> {
+    let mut rest = frame.split_off(number(tasks));
+    rest.rank = rank_of(&rest, rest.window.start);
+    let first = unpacked(std::mem::replace(frame, rest));
+    // They are nobody's any more: whoever cancels one of them has the others go on together.
+    let alone = first.iter().filter_map(|frame| frame.owner.downcast_ref::<Shared>());
+    alone.for_each(Shared::unpost);
+    first
 }

@@ -162,6 +162,12 @@ impl Shared {
         Posting::Posted
     }
 
+    /// Begins in a pack, before anybody else knows the future.
+    pub(super) fn begin_in(this: &mut Arc<Self>, pack: &Arc<Pack>, item: u32) {
+        let shared = Arc::get_mut(this).expect("nobody else knows it yet");
+        shared.state.get_mut().place = Place::Packed { pack: Arc::clone(pack), item };
+    }
+
     /// Hears that the task goes into a pack. False if it is not to run.
     pub(super) fn load_onto(&self, pack: &Arc<Pack>, item: u32) -> bool {
         let mut state = self.state.lock();

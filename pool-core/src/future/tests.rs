@@ -68,24 +68,33 @@ fn small_tasks(count: u64) -> (Arc<FakeDesk>, Vec<Future<u32>>, Vec<Frame>) {
 }
 
 #[test]
-fn a_task_that_is_cancelled_while_its_pack_is_put_together_keeps_the_pack_from_being_posted() {
+fn a_task_that_is_cancelled_while_its_pack_waits_keeps_the_pack_from_being_posted() {
     let (desk, futures, frames) = small_tasks(3);
-    let (pack, link) = (Pack::of(&frames).unwrap(), Arc::new(FakeLink::default()));
-    assert!(futures[1].shared().load_onto(&pack, 1));
+    let (frame, link) = (Pack::of(&frames).unwrap(), Arc::new(FakeLink::default()));
     assert!(futures[1].cancel() && futures[1].cancelled());
-    assert!(matches!(pack.post(&frames, &(Arc::clone(&link) as _)), Sending::Broken));
+    let Sending::Broken(frame) = Pack::post(frame, &(Arc::clone(&link) as _)) else { panic!("a member has left") };
     assert!(link.frames.lock().is_empty() && desk.recalled.lock().is_empty());
-    // The others are where they were, and can be cancelled as well.
+    // The others can be cancelled as well.
     assert_eq!(futures[0].state(), FutureState::Pending);
     assert!(futures[0].cancel());
-    assert_eq!(unpacked(frames.into_iter().nth(2).unwrap()).len(), 1);
+    assert_eq!(unpacked(frame).len(), 1);
+}
+
+#[test]
+fn a_pack_of_which_a_task_was_cancelled_before_is_not_posted() {
+    let (_, futures, frames) = small_tasks(3);
+    assert!(futures[1].cancel());
+    let (frame, link) = (Pack::of(&frames).unwrap(), Arc::new(FakeLink::default()));
+    assert!(matches!(Pack::post(frame, &(Arc::clone(&link) as _)), Sending::Broken(_)));
+    assert!(link.frames.lock().is_empty());
 }
 
 #[test]
 fn a_task_that_is_had_back_from_a_pack_brings_its_neighbours_and_leaves_those_that_were_begun() {
     let (desk, futures, frames) = small_tasks(4);
-    let (pack, link) = (Pack::of(&frames).unwrap(), Arc::new(FakeLink::default()));
-    assert!(matches!(pack.post(&frames, &(Arc::clone(&link) as _)), Sending::Posted));
+    let (frame, link) = (Pack::of(&frames).unwrap(), Arc::new(FakeLink::default()));
+    let owner = Arc::clone(&frame.owner);
+    assert!(matches!(Pack::post(frame, &(Arc::clone(&link) as _)), Sending::Posted));
     let posted = link.frames.lock().pop_front().unwrap();
     assert_eq!((posted.window.clone(), posted.rank, posted.terms.is_none()), (0..4, 5, true));
     // The worker has begun the first.
@@ -103,8 +112,47 @@ fn a_task_that_is_had_back_from_a_pack_brings_its_neighbours_and_leaves_those_th
         assert_eq!(single.payload.as_slice(), original.payload.as_slice());
         assert!(Arc::ptr_eq(&single.owner, &original.owner));
     }
-    let owner: pool_ipc::Owner = pack;
     assert!(Arc::ptr_eq(&addressee(owner, 0).0, &frames[0].owner), "outcomes find their future");
+}
+
+/// A frame of tasks that waited together from the beginning, whose ranks are 5, 6 and so on, and their futures.
+fn filled(count: u64) -> (Arc<FakeDesk>, Vec<Future<u32>>, Frame) {
+    let (desk, weak) = desk();
+    let mut filling = Filling::new(64);
+    let future = |rank: u64| {
+        let mut shared = Shared::new("work", weak.clone());
+        filling.add(&mut shared, &[9, rank as u8], rank);
+        Future::of(shared)
+    };
+    let futures = (5..5 + count).map(future).collect();
+    (desk, futures, filling.finish())
+}
+
+#[test]
+fn tasks_that_wait_together_are_posted_together_and_can_be_cancelled_before() {
+    let (_, futures, frame) = filled(3);
+    let link = Arc::new(FakeLink::default());
+    assert_eq!((frame.window.clone(), frame.rank, last_rank(&frame)), (0..3, 5, 7));
+    assert!(futures.iter().all(|future| future.state() == FutureState::Pending));
+    assert!(futures[1].cancel());
+    let Sending::Broken(frame) = Pack::post(frame, &(Arc::clone(&link) as _)) else { panic!("a member has left") };
+    let ranks: Vec<u64> = unpacked(frame).iter().map(|frame| frame.rank).collect();
+    assert_eq!(ranks, [5, 7]);
+}
+
+#[test]
+fn tasks_are_taken_out_of_a_waiting_pack_and_what_becomes_of_them_does_not_concern_the_rest() {
+    let (_, futures, mut frame) = filled(4);
+    let link = Arc::new(FakeLink::default());
+    let first = unpacked_first(&mut frame, 2);
+    assert_eq!((frame.window.clone(), frame.rank), (2..4, 7));
+    let told: Vec<_> = first.iter().map(|frame| (frame.rank, frame.payload.as_slice().to_vec())).collect();
+    assert_eq!(told, [(5, vec![9, 5]), (6, vec![9, 6])]);
+    assert!(futures[0].cancel());
+    assert!(matches!(Pack::post(frame, &(Arc::clone(&link) as _)), Sending::Posted));
+    // Its pack is posted, and it is not.
+    assert!(futures[1].cancel());
+    assert_eq!(link.frames.lock().len(), 1);
 }
 
 /// A future with a desk, as a pool makes it.

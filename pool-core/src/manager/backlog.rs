@@ -6,27 +6,36 @@
 //! and what waits here is what the caller decided to queue.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
-use crossbeam_queue::SegQueue;
 use parking_lot::Mutex;
 use pool_ipc::Frame;
 
-/// The frames that wait for a worker.
-#[derive(Debug, Default)]
+use crate::future::{Filling, Pack, Shared, unpacked, unpacked_first};
+
+/// The frames that wait for a worker. What is counted of them are tasks, of which a pack has several; a map's frame is one.
+#[derive(Default)]
 pub(crate) struct Backlog {
-    /// Those that never left, pushed by any thread.
-    fresh: SegQueue<Frame>,
-    /// Those that came back, by rank.
-    returned: Mutex<VecDeque<Frame>>,
-    /// How many came back and are still here.
+    queue: Mutex<Queue>,
+    /// How many frames came back and are still here. Changed under the lock, and looked at without.
     overdue: AtomicUsize,
-    /// How many are not reserved for a link.
+    /// How many tasks are not reserved for a link. As above.
     waiting: AtomicUsize,
     /// How many ranks were given.
     ranks: AtomicU64,
-    /// How many are not posted, those in the feeder's hands included.
+    /// How many tasks are not posted, those in the feeder's hands included.
     unposted: AtomicUsize,
+}
+
+#[derive(Default)]
+struct Queue {
+    /// Frames that never left.
+    fresh: VecDeque<Frame>,
+    /// The pack behind them, to which small tasks are added.
+    filling: Option<Filling>,
+    /// Those that came back, by rank.
+    returned: VecDeque<Frame>,
 }
 
 impl Backlog {
@@ -40,7 +49,7 @@ impl Backlog {
         self.overdue.load(Ordering::SeqCst) > 0
     }
 
-    /// How many frames nobody has reserved.
+    /// How many tasks nobody has reserved.
     pub(crate) fn waiting(&self) -> usize {
         self.waiting.load(Ordering::SeqCst)
     }
@@ -52,14 +61,27 @@ impl Backlog {
 
     /// Adds a frame at the end.
     pub(crate) fn push(&self, frame: Frame) {
-        self.unposted.fetch_add(1, Ordering::SeqCst);
-        self.fresh.push(frame);
-        self.waiting.fetch_add(1, Ordering::SeqCst);
+        let mut queue = self.queue.lock();
+        queue.end_pack();
+        self.count_in(tasks_of(&frame));
+        queue.fresh.push_back(frame);
+    }
+
+    /// Adds a small task at the end, to those before it that have the same way: at most so many go together.
+    pub(crate) fn push_small(&self, shared: &mut Arc<Shared>, request: &[u8], together: usize) {
+        let mut queue = self.queue.lock();
+        let rank = self.next_rank();
+        let filling = queue.filling.get_or_insert_with(|| Filling::new(together));
+        filling.add(shared, request, rank);
+        if filling.len() >= together {
+            queue.end_pack();
+        }
+        self.count_in(1);
     }
 
     /// Takes frames back that were posted before.
     pub(crate) fn give_back(&self, frames: Vec<Frame>) {
-        self.unposted.fetch_add(frames.len(), Ordering::SeqCst);
+        self.unposted.fetch_add(frames.iter().map(tasks_of).sum(), Ordering::SeqCst);
         self.file(frames);
     }
 
@@ -68,84 +90,141 @@ impl Backlog {
         self.file(frames);
     }
 
-    /// Sets frames aside for the feeder to pop. Returns how many, at most `wanted`. Only the manager reserves.
+    /// Sets tasks aside for the feeder to pop. Returns how many, at most `wanted`. Only the manager reserves.
     #[must_use]
     pub(crate) fn reserve(&self, wanted: usize) -> usize {
-        let take = |waiting: usize| Some(waiting - waiting.min(wanted));
-        let before = self.waiting.fetch_update(Ordering::SeqCst, Ordering::SeqCst, take);
-        before.unwrap_or_default().min(wanted)
+        let _queue = self.queue.lock();
+        let waiting = self.waiting.load(Ordering::Relaxed);
+        let reserved = waiting.min(wanted);
+        self.waiting.store(waiting - reserved, Ordering::SeqCst);
+        reserved
     }
 
     /// Gives up what was reserved and not popped.
     pub(crate) fn unreserve(&self, count: usize) {
-        self.waiting.fetch_add(count, Ordering::SeqCst);
+        let _queue = self.queue.lock();
+        self.wait_for(count);
     }
 
-    /// Takes a frame that was reserved, to stand behind one of this rank. Once it is posted or resolved,
-    /// [`settle`](Self::settle) says so.
+    /// Takes what was reserved, at most `most` tasks of it, to stand behind a frame of this rank. Once they are posted or
+    /// resolved, [`settle_all`](Self::settle_all) says so.
     ///
     /// A task may wait for what was submitted before it, as long as workers begin in that order. What came back was overtaken,
     /// perhaps by tasks on all other workers that wait for it now: behind one of those it would never begin.
-    pub(crate) fn pop_behind(&self, rank: u64) -> Popped {
-        let mut returned = self.returned.lock();
-        match returned.front() {
-            Some(first) if first.rank < rank => Popped::Overdue,
-            Some(_) => {
-                self.overdue.fetch_sub(1, Ordering::SeqCst);
-                returned.pop_front().map_or(Popped::Nothing, Popped::Frame)
+    pub(crate) fn pop_behind(&self, rank: u64, most: usize, cut: Cut) -> Popped {
+        let mut queue = self.queue.lock();
+        let is_back = match queue.returned.front() {
+            Some(first) if first.rank < rank => return Popped::Overdue,
+            first => first.is_some(),
+        };
+        if !is_back && queue.fresh.is_empty() {
+            queue.end_pack();
+        }
+        let source = if is_back { &mut queue.returned } else { &mut queue.fresh };
+        let Some(first) = source.front_mut() else { return Popped::Nothing };
+        if tasks_of(first) > most {
+            if cut == Cut::No {
+                return Popped::TooMany;
             }
-            None => self.fresh.pop().map_or(Popped::Nothing, Popped::Frame),
+            let frames = unpacked_first(first, most);
+            self.settle_all(most - frames.len());
+            return Popped::Tasks(frames, most);
         }
-    }
-
-    fn pop(&self) -> Option<Frame> {
-        match self.pop_behind(0) {
-            Popped::Frame(frame) => Some(frame),
-            Popped::Overdue | Popped::Nothing => None,
+        let frame = source.pop_front();
+        if is_back {
+            self.overdue.store(self.overdue.load(Ordering::Relaxed) - 1, Ordering::SeqCst);
         }
+        frame.map_or(Popped::Nothing, Popped::Frame)
     }
 
-    /// A popped frame is posted or resolved.
-    pub(crate) fn settle(&self) {
-        self.settle_all(1);
-    }
-
-    /// So many are.
+    /// So many popped tasks are posted or resolved.
     pub(crate) fn settle_all(&self, count: usize) {
         self.unposted.fetch_sub(count, Ordering::SeqCst);
     }
 
-    /// Takes everything that is not reserved.
+    /// Takes everything that is not reserved, each task by itself.
     pub(crate) fn take_all(&self) -> Vec<Frame> {
-        let count = self.reserve(usize::MAX);
-        (0..count).filter_map(|_| self.pop()).inspect(|_| self.settle()).collect()
+        let mut left = self.reserve(usize::MAX);
+        let mut frames = Vec::new();
+        while left > 0 {
+            let (popped, tasks) = match self.pop_behind(0, left, Cut::Yes) {
+                Popped::Frame(frame) => (vec![frame], None),
+                Popped::Tasks(frames, tasks) => (frames, Some(tasks)),
+                Popped::TooMany | Popped::Overdue | Popped::Nothing => break,
+            };
+            let tasks = tasks.unwrap_or_else(|| popped.iter().map(tasks_of).sum());
+            // Those of a frame that was cut are settled by themselves.
+            self.settle_all(popped.iter().map(tasks_of).sum());
+            left -= tasks;
+            frames.extend(popped.into_iter().flat_map(unpacked));
+        }
+        frames
     }
 
     /// Takes everything, also what is reserved: by a feeder that is no more.
     pub(crate) fn drain(&self) -> Vec<Frame> {
         let _all = self.reserve(usize::MAX);
-        std::iter::from_fn(|| self.pop()).inspect(|_| self.settle()).collect()
+        let pop = || match self.pop_behind(0, usize::MAX, Cut::No) {
+            Popped::Frame(frame) => Some(frame),
+            Popped::Tasks(..) | Popped::TooMany | Popped::Overdue | Popped::Nothing => None,
+        };
+        std::iter::from_fn(pop).inspect(|frame| self.settle_all(tasks_of(frame))).flat_map(unpacked).collect()
+    }
+
+    /// Counts what was just added, under the lock.
+    fn count_in(&self, tasks: usize) {
+        self.unposted.fetch_add(tasks, Ordering::SeqCst);
+        self.wait_for(tasks);
+    }
+
+    /// So many more wait. Under the lock.
+    fn wait_for(&self, tasks: usize) {
+        self.waiting.store(self.waiting.load(Ordering::Relaxed) + tasks, Ordering::SeqCst);
     }
 
     /// Each to its place among those that came back.
     fn file(&self, frames: Vec<Frame>) {
-        let count = frames.len();
-        let mut returned = self.returned.lock();
+        let (count, tasks) = (frames.len(), frames.iter().map(tasks_of).sum());
+        let mut queue = self.queue.lock();
         for frame in frames {
             let key = |frame: &Frame| (frame.rank, frame.window.start);
-            let at = returned.partition_point(|other| key(other) < key(&frame));
-            returned.insert(at, frame);
+            let at = queue.returned.partition_point(|other| key(other) < key(&frame));
+            queue.returned.insert(at, frame);
         }
-        self.overdue.fetch_add(count, Ordering::SeqCst);
-        drop(returned);
-        self.waiting.fetch_add(count, Ordering::SeqCst);
+        self.overdue.store(self.overdue.load(Ordering::Relaxed) + count, Ordering::SeqCst);
+        self.wait_for(tasks);
     }
+}
+
+impl Queue {
+    /// Nothing is added any more to the pack that is being filled.
+    fn end_pack(&mut self) {
+        self.fresh.extend(self.filling.take().map(Filling::finish));
+    }
+}
+
+/// How many tasks a frame counts for.
+pub(crate) fn tasks_of(frame: &Frame) -> usize {
+    Pack::members_of(frame).unwrap_or(1)
+}
+
+/// Whether a pack of more tasks than are wanted is cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Cut {
+    Yes,
+    No,
 }
 
 /// What there is for a link.
 #[derive(Debug)]
 pub(crate) enum Popped {
+    /// One that is to be posted as it is.
     Frame(Frame),
+    /// The first of those that waited in a pack of more, each in a frame of its own, but for those that are done: so many
+    /// tasks in all.
+    Tasks(Vec<Frame>, usize),
+    /// Nothing, as what is first here is a pack of more tasks, and was not to be cut.
+    TooMany,
     /// Nothing, as what is first here must not stand behind what the link has.
     Overdue,
     Nothing,
@@ -162,6 +241,10 @@ mod tests {
         frame.window = number..number + 1;
         frame.rank = number.into();
         frame
+    }
+
+    fn pop(backlog: &Backlog, rank: u64) -> Popped {
+        backlog.pop_behind(rank, 1, Cut::Yes)
     }
 
     fn drain(backlog: &Backlog) -> Vec<u32> {
@@ -193,10 +276,10 @@ mod tests {
         backlog.push(frame(8));
         backlog.give_back(vec![frame(5)]);
         assert_eq!((backlog.reserve(9), backlog.is_overdue()), (2, true));
-        assert!(matches!(backlog.pop_behind(6), Popped::Overdue));
-        assert!(matches!(backlog.pop_behind(5), Popped::Frame(frame) if frame.rank == 5));
-        assert!(matches!(backlog.pop_behind(u64::MAX), Popped::Frame(frame) if frame.rank == 8));
-        assert!(matches!(backlog.pop_behind(0), Popped::Nothing));
+        assert!(matches!(pop(&backlog, 6), Popped::Overdue));
+        assert!(matches!(pop(&backlog, 5), Popped::Frame(frame) if frame.rank == 5));
+        assert!(matches!(pop(&backlog, u64::MAX), Popped::Frame(frame) if frame.rank == 8));
+        assert!(matches!(pop(&backlog, 0), Popped::Nothing));
     }
 
     #[test]
@@ -205,7 +288,7 @@ mod tests {
         backlog.push(frame(0));
         backlog.push(frame(1));
         assert_eq!((backlog.reserve(5), backlog.reserve(5), backlog.waiting()), (2, 0, 0));
-        let popped = backlog.pop().expect("two were reserved");
+        let Popped::Frame(popped) = pop(&backlog, 0) else { panic!("two were reserved") };
         assert!(!backlog.is_empty());
         backlog.unpop(vec![popped]);
         assert_eq!(backlog.waiting(), 1);

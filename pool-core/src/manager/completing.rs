@@ -69,9 +69,11 @@ impl Manager {
     /// Brings each future of a pack its own, of what is the first on the list.
     fn bring_to_members(&mut self, pack: &Pack) {
         while let Some(Completion::Together(_, replies)) = self.completions.front_mut() {
-            let Some((item, outcome)) = replies.take(|item| pack.future(item).task()) else { break };
-            let shared = pack.future(item);
-            self.count(&Work::Single(shared), item, &outcome);
+            let mut member = None;
+            let task = |item| member.insert(pack.take(item)).as_ref().map_or("", |shared| shared.task());
+            let Some((item, outcome)) = replies.take(task) else { break };
+            let Some(shared) = member.flatten() else { continue };
+            self.count(&Work::Single(&shared), item, &outcome);
             self.callbacks.extend(shared.complete(outcome));
         }
         self.completions.pop_front();

@@ -11,8 +11,8 @@ use std::sync::Arc;
 use pool_ipc::{Frame, Link, LinkId, Owner, RefusedWhy, StartError};
 
 use crate::error::{Broken, StartFailure, TaskError, refused};
-use crate::future::{Pack, Posting, Sending, panic_text};
-use crate::manager::backlog::Popped;
+use crate::future::{Pack, Posting, Sending, addressee, last_rank, panic_text, unpacked};
+use crate::manager::backlog::{Cut, Popped, tasks_of};
 use crate::manager::event::Event;
 use crate::manager::orders::Order;
 use crate::manager::pool::{Pool, has_timeout};
@@ -50,19 +50,26 @@ fn feed(pool: &Pool, link: &Arc<dyn Link>, frames: usize, items: usize) {
     let mut last = if link.outstanding() == 0 { 0 } else { u64::MAX };
     // The first frame is posted whatever it has.
     let (mut left, mut items) = (frames, items);
+    let mut cut = Cut::Yes;
     while left > 0 && items > 0 {
-        let frame = match pool.backlog.pop_behind(last) {
-            Popped::Frame(frame) => frame,
-            Popped::Overdue => break,
+        let (frames, tasks) = match pool.backlog.pop_behind(last, left, cut) {
+            Popped::Frame(frame) => {
+                // What is too large for the rest of this feed is somebody else's first.
+                cut = if Pack::members_of(&frame).is_some() { Cut::No } else { cut };
+                let tasks = tasks_of(&frame);
+                (vec![frame], tasks)
+            }
+            Popped::Tasks(frames, tasks) => (frames, tasks),
+            Popped::TooMany | Popped::Overdue => break,
             Popped::Nothing => {
                 left = 0;
                 break;
             }
         };
-        left -= 1;
-        items = items.saturating_sub(frame.items() as usize);
-        last = last.max(frame.rank);
-        if feeding.take(frame).is_err() {
+        left -= tasks;
+        items = items.saturating_sub(frames.iter().map(|frame| frame.items() as usize).sum());
+        last = frames.iter().map(last_rank).fold(last, u64::max);
+        if feeding.take_all(frames).is_err() {
             break;
         }
     }
@@ -123,6 +130,17 @@ struct Feeding<'a> {
 struct TakesNoMore;
 
 impl Feeding<'_> {
+    fn take_all(&mut self, frames: Vec<Frame>) -> Result<(), TakesNoMore> {
+        let mut frames = frames.into_iter();
+        while let Some(frame) = frames.next() {
+            if self.take(frame).is_err() {
+                self.pool.backlog.unpop(frames.collect());
+                return Err(TakesNoMore);
+            }
+        }
+        Ok(())
+    }
+
     /// Posts a frame, now or with others.
     fn take(&mut self, mut frame: Frame) -> Result<(), TakesNoMore> {
         let room = u32::try_from(self.link.room()).unwrap_or(u32::MAX);
@@ -135,6 +153,9 @@ impl Feeding<'_> {
             self.pool.backlog.unpop(vec![frame]);
             return Err(TakesNoMore);
         }
+        if Pack::members_of(&frame).is_some() {
+            return if frame.items() <= room { self.post_pack(frame) } else { self.post_unpacked(frame) };
+        }
         if 0 < room && room < frame.items() {
             // It may not run them all. The rest is for another one.
             self.pool.backlog.give_back(vec![frame.split_off(room)]);
@@ -146,24 +167,41 @@ impl Feeding<'_> {
     fn post_pile(&mut self) -> Result<(), TakesNoMore> {
         let pile = std::mem::take(&mut self.pile);
         let pack = if pile.len() > 1 { Pack::of(&pile) } else { None };
-        let Some(pack) = pack else { return self.post_each(pile) };
-        match catch_unwind(AssertUnwindSafe(|| pack.post(&pile, self.link))) {
+        match pack {
+            Some(frame) => self.post_pack(frame),
+            None => self.post_each(pile),
+        }
+    }
+
+    fn post_pack(&mut self, frame: Frame) -> Result<(), TakesNoMore> {
+        let (owner, window, tasks) = (Owner::clone(&frame.owner), frame.window.clone(), tasks_of(&frame));
+        match catch_unwind(AssertUnwindSafe(|| Pack::post(frame, self.link))) {
             Ok(Sending::Posted) => {
                 self.several = true;
-                self.pool.backlog.settle_all(pile.len());
+                self.pool.backlog.settle_all(tasks);
                 Ok(())
             }
-            Ok(Sending::Refused(RefusedWhy::Full | RefusedWhy::Closed)) => {
-                self.pool.backlog.unpop(pile);
+            Ok(Sending::Full(frame)) => {
+                self.pool.backlog.unpop(vec![frame]);
                 Err(TakesNoMore)
             }
             // Somebody left, or it has no room for so much at once.
-            Ok(Sending::Broken | Sending::Refused(_)) => self.post_each(pile),
+            Ok(Sending::Broken(frame) | Sending::Refused(frame)) => self.post_unpacked(frame),
             Err(payload) => {
-                pile.iter().for_each(|frame| self.fail_by_panic(&frame.owner, frame.window.clone(), &*payload));
+                for (owner, item) in window.map(|item| addressee(Owner::clone(&owner), item)) {
+                    self.fail_by_panic(&owner, item..item + 1, &*payload);
+                }
                 Ok(())
             }
         }
+    }
+
+    /// Posts the tasks of a pack by themselves.
+    fn post_unpacked(&mut self, frame: Frame) -> Result<(), TakesNoMore> {
+        let tasks = tasks_of(&frame);
+        let frames = unpacked(frame);
+        self.pool.backlog.settle_all(tasks - frames.len());
+        self.post_each(frames)
     }
 
     fn post_each(&mut self, pile: Vec<Frame>) -> Result<(), TakesNoMore> {
@@ -183,7 +221,7 @@ impl Feeding<'_> {
         let (owner, window) = (Owner::clone(&frame.owner), frame.window.clone());
         let work = Work::of(&owner);
         match catch_unwind(AssertUnwindSafe(|| work.post(frame, self.link))) {
-            Ok(Posting::Posted | Posting::Cancelled) => self.pool.backlog.settle(),
+            Ok(Posting::Posted | Posting::Cancelled) => self.pool.backlog.settle_all(1),
             Ok(Posting::Refused(refusal)) if matches!(refusal.why, RefusedWhy::Full | RefusedWhy::Closed) => {
                 self.pool.backlog.unpop(vec![refusal.frame]);
                 return Err(TakesNoMore);
@@ -207,7 +245,7 @@ impl Feeding<'_> {
 
 fn fail(pool: &Pool, work: &Work<'_>, window: Range<u32>, error: &TaskError) {
     pool.run_callbacks(work.fail(window, error));
-    pool.backlog.settle();
+    pool.backlog.settle_all(1);
 }
 
 #[cfg(test)]

@@ -137,6 +137,7 @@ impl Manager {
 
     /// The turn, once the wait is over.
     fn decide_on_news(&mut self, now: Instant) {
+        self.pool.set_sated(false);
         self.news.extend(self.heard.drain(..));
         let mut inbox = self.pool.take_inbox();
         self.callbacks.append(&mut inbox.callbacks);
@@ -157,6 +158,10 @@ impl Manager {
         self.force_if_due(now);
         self.employ_idle(now);
         self.complete(now);
+        // Said last: whoever submits after that, and is not heard, has somebody before him whose progress is.
+        if self.pool.backlog.waiting() > 0 && self.doom.is_none() && self.state.is_sated() {
+            self.pool.set_sated(true);
+        }
     }
 
     /// What callers and the feeder said.

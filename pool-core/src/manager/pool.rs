@@ -14,10 +14,10 @@ use std::thread::ThreadId;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
-use pool_ipc::{Frame, Hub, Link, LinkId, Owner, RefusedWhy, StartError, StartOrder};
+use pool_ipc::{Body, Frame, Hub, Link, LinkId, Owner, RefusedWhy, StartError, StartOrder};
 
 use crate::error::{Broken, NoMemory, SubmitError, TaskError};
-use crate::future::{Callback, Desk, Posting, panic_text, run_callback, unpacked};
+use crate::future::{Callback, Desk, Posting, Shared, panic_text, run_callback, unpacked};
 use crate::manager::Manager;
 use crate::manager::backlog::Backlog;
 use crate::manager::ending::{Account, Force};
@@ -62,6 +62,8 @@ pub(crate) struct Pool {
     inbox: Mutex<Inbox>,
     /// Whether the manager was woken and has not looked into its inbox since.
     woken: AtomicBool,
+    /// See [`set_sated`](Self::set_sated).
+    sated: AtomicBool,
     gate: AtomicU8,
     broken: OnceLock<Arc<Broken>>,
     /// The threads that bring outcomes: neither may wait for one.
@@ -137,6 +139,7 @@ impl Pool {
             links: Mutex::default(),
             inbox: Mutex::default(),
             woken: AtomicBool::new(false),
+            sated: AtomicBool::new(false),
             gate: AtomicU8::new(OPEN),
             broken: OnceLock::new(),
             manager: OnceLock::new(),
@@ -180,11 +183,39 @@ impl Pool {
             None => Ok(()),
             Some(frame) => {
                 self.backlog.push(frame);
-                self.wake();
+                self.nudge();
                 self.fail_if_finished();
                 Ok(())
             }
         }
+    }
+
+    /// Takes on a small task without limits or policies, of whose future nobody has heard yet.
+    ///
+    /// # Errors
+    /// As [`submit`](Self::submit).
+    pub(crate) fn submit_small(&self, shared: &mut Arc<Shared>, request: &[u8]) -> Result<(), SubmitError> {
+        let together = self.packing.most;
+        if together < 2 || self.backlog.is_empty() {
+            return self.submit(Frame::new(Arc::<Shared>::clone(shared), Body::copied(request), 1));
+        }
+        self.backlog.push_small(shared, request, together);
+        self.nudge();
+        self.fail_if_finished();
+        Ok(())
+    }
+
+    /// Has the manager look at what waits, unless it does anyway when a worker has got on.
+    fn nudge(&self) {
+        if !self.sated.load(Ordering::SeqCst) {
+            self.wake();
+        }
+    }
+
+    /// Whether the manager needs not hear of what comes to wait: there is nobody to have it, and somebody whose progress
+    /// is heard.
+    pub(crate) fn set_sated(&self, sated: bool) {
+        self.sated.store(sated, Ordering::SeqCst);
     }
 
     /// Gives the frame back where no idle worker took it.

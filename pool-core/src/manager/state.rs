@@ -139,6 +139,11 @@ impl State {
         self.limits.processes
     }
 
+    /// Whether frames that come to wait change nothing: all workers that there may be have something to do.
+    pub(crate) fn is_sated(&self) -> bool {
+        self.phase == Phase::Open && self.loaded > 0 && self.on_duty() >= self.limits.max_workers
+    }
+
     /// Whether a worker was reported as started and has not ended.
     pub(crate) fn knows(&self, link: LinkId) -> bool {
         self.workers.contains_key(&link)

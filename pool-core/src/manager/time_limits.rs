@@ -19,6 +19,11 @@ pub(crate) struct TimeLimits {
 }
 
 impl TimeLimits {
+    /// Whether there are none.
+    pub(crate) fn is_none(self) -> bool {
+        self == Self::default()
+    }
+
     /// The name of one that leaves no time at all, which no task could keep.
     pub(crate) fn impossible(self) -> Option<&'static str> {
         match self {

@@ -19,7 +19,17 @@ pub(crate) fn encode_single(task: TaskId, args: &impl Serialize, reserve: usize)
 
 /// The same, but large [`Bytes`](crate::Bytes) stay where they are.
 pub(crate) fn encode_sharing_single(task: TaskId, args: &impl Serialize) -> Result<Body, EncodeFailure> {
-    let (mut bytes, mut insets) = (Vec::new(), Vec::new());
+    encode_sharing_single_in(Vec::new(), task, args)
+}
+
+/// The same, in the memory of a vector that is not needed any more.
+pub(crate) fn encode_sharing_single_in(
+    mut bytes: Vec<u8>,
+    task: TaskId,
+    args: &impl Serialize,
+) -> Result<Body, EncodeFailure> {
+    let mut insets = Vec::new();
+    bytes.clear();
     make_room(&mut bytes, HEAD)?;
     push_varint(&mut bytes, head(task, Shape::One));
     encode_sharing(&mut bytes, Some(&mut insets), args)?;
@@ -96,17 +106,32 @@ impl BatchWriter {
     }
 }
 
-/// Puts requests of one call each into one. Its items are those calls, in this order.
-pub(crate) fn pack<'a>(requests: impl Iterator<Item = &'a [u8]> + Clone) -> Vec<u8> {
-    let lengths = requests.clone().map(<[u8]>::len);
-    let size = lengths.map(|length| length + varint_width(length as u64)).sum::<usize>();
-    let mut bytes = Vec::with_capacity(1 + size);
-    bytes.push(Shape::Pack as u8);
-    for request in requests {
-        push_varint(&mut bytes, request.len() as u64);
-        bytes.extend_from_slice(request);
+/// Puts requests of one call each into one, whose items are those calls, in this order.
+#[derive(Debug)]
+pub(crate) struct PackWriter {
+    bytes: Vec<u8>,
+}
+
+impl Default for PackWriter {
+    fn default() -> Self {
+        Self { bytes: vec![Shape::Pack as u8] }
     }
-    bytes
+}
+
+impl PackWriter {
+    #[inline]
+    pub(crate) fn push(&mut self, request: &[u8]) {
+        match u8::try_from(request.len()) {
+            Ok(length @ ..0x80) => self.bytes.push(length),
+            _ => push_varint(&mut self.bytes, request.len() as u64),
+        }
+        self.bytes.extend_from_slice(request);
+    }
+
+    /// The request.
+    pub(crate) fn finish(self) -> Vec<u8> {
+        self.bytes
+    }
 }
 
 /// The request of one of the calls in a pack, or `None` where this is none, or has no such call.
@@ -266,6 +291,12 @@ mod tests {
 
     use super::*;
     use crate::task::decode;
+
+    fn pack<'a>(requests: impl Iterator<Item = &'a [u8]>) -> Vec<u8> {
+        let mut writer = PackWriter::default();
+        requests.for_each(|request| writer.push(request));
+        writer.finish()
+    }
 
     fn id(number: u32) -> TaskId {
         TaskId::from_wire(number)
