@@ -188,9 +188,11 @@ impl Filling {
         Self { pack: Pack::with(Vec::new()), members: Vec::with_capacity(most), requests: PackWriter::default() }
     }
 
-    /// Adds a task of which nobody else has heard yet.
+    /// Adds a task.
     pub(crate) fn add(&mut self, shared: &mut Arc<Shared>, request: &[u8], rank: u64) {
-        Shared::begin_in(shared, &self.pack, number(self.members.len()));
+        if !Shared::begin_in(shared, &self.pack, number(self.members.len())) {
+            self.pack.leave();
+        }
         self.requests.push(request);
         self.members.push(Some(Member { shared: Arc::clone(shared), rank }));
     }

@@ -162,10 +162,15 @@ impl Shared {
         Posting::Posted
     }
 
-    /// Begins in a pack, before anybody else knows the future.
-    pub(super) fn begin_in(this: &mut Arc<Self>, pack: &Arc<Pack>, item: u32) {
-        let shared = Arc::get_mut(this).expect("nobody else knows it yet");
-        shared.state.get_mut().place = Place::Packed { pack: Arc::clone(pack), item };
+    /// Hears that the task waits in a pack: nobody else knows the future yet, as a rule. False if it is not to run.
+    pub(super) fn begin_in(this: &mut Arc<Self>, pack: &Arc<Pack>, item: u32) -> bool {
+        match Arc::get_mut(this) {
+            Some(shared) => {
+                shared.state.get_mut().place = Place::Packed { pack: Arc::clone(pack), item };
+                true
+            }
+            None => this.load_onto(pack, item),
+        }
     }
 
     /// Hears that the task goes into a pack. False if it is not to run.

@@ -190,7 +190,7 @@ impl Pool {
         }
     }
 
-    /// Takes on a small task without limits or policies, of whose future nobody has heard yet.
+    /// Takes on a small task without limits or policies.
     ///
     /// # Errors
     /// As [`submit`](Self::submit).

@@ -6,7 +6,7 @@ use std::time::Duration;
 use pool_ipc::{Body, Frame, Owner, Terms};
 
 use crate::error::SubmitError;
-use crate::future::{Desk, Future, Retry, Shared};
+use crate::future::{Pack, Desk, Future, Retry, Shared};
 use crate::manager::{Batch, Pool, TimeLimits, watch_deadline};
 use crate::simulation::book::{What, Wish};
 use crate::simulation::driver::{self, Others};
@@ -62,7 +62,12 @@ pub(super) fn submit(world: &Arc<World>, held: bool) {
     let handle = Some(Future::of(Arc::clone(&shared)));
     order.enter(world, What::Single { shared: Arc::clone(&shared), handle }, 1);
     log::trace!("caller: submits task {}, {:?}", order.id, order.wish);
-    hand_in(world, &pool, &order, order.frame(shared, 1));
+    let may_be_packed = order.terms.is_none() && shared.retry().is_none() && Pack::takes(order.payload.as_slice());
+    let owner: Owner = Arc::<Shared>::clone(&shared);
+    hand_in(world, &pool, &order, owner, || match may_be_packed {
+        true => pool.submit_small(&mut { shared }, order.payload.as_slice()),
+        false => pool.submit(order.frame(shared, 1)),
+    });
 }
 
 fn submit_batch(world: &Arc<World>) {
@@ -72,7 +77,8 @@ fn submit_batch(world: &Arc<World>) {
     let batch = Batch::new(NAME, desk(&pool), order.retry(world), items);
     order.enter(world, What::Batch(Arc::clone(&batch)), items);
     log::trace!("caller: submits task {}, a batch of {items}, {:?}", order.id, order.wish);
-    hand_in(world, &pool, &order, order.frame(batch, items));
+    let owner: Owner = Arc::<Batch>::clone(&batch);
+    hand_in(world, &pool, &order, owner, || pool.submit(order.frame(batch, items)));
 }
 
 /// What a caller asks for with the next task, which is nothing most often.
@@ -137,11 +143,16 @@ fn desk(pool: &Arc<Pool>) -> Weak<dyn Desk> {
 }
 
 /// As a submit does it. Others may act between its steps.
-fn hand_in(world: &Arc<World>, pool: &Pool, order: &Order, frame: Frame) {
-    let owner = Owner::clone(&frame.owner);
+fn hand_in(
+    world: &Arc<World>,
+    pool: &Pool,
+    order: &Order,
+    owner: Owner,
+    submit: impl FnOnce() -> Result<(), SubmitError>,
+) {
     let admitted = pool.admit();
     driver::interrupt(world, Others::Anyone);
-    if let Err(error) = admitted.and_then(|()| pool.submit(frame)) {
+    if let Err(error) = admitted.and_then(|()| submit()) {
         return be_refused(world, order.id, &error);
     }
     note_hand_in(world, order.id);
