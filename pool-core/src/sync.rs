@@ -126,6 +126,11 @@ pub(crate) mod plain {
             if waited.timed_out() { Wakeup::TooLate } else { Wakeup::Look }
         }
 
+        /// Whether somebody waits, to one who has changed under the lock what that is for.
+        pub(crate) fn is_awaited(&self) -> bool {
+            self.waiting.load(Ordering::Relaxed) > 0
+        }
+
         pub(crate) fn notify_one(&self) {
             if self.waiting.load(Ordering::Relaxed) > 0 {
                 self.inner.notify_one();
@@ -192,6 +197,11 @@ mod modelled {
         pub(crate) fn wait_until<T>(&self, guard: &mut MutexGuard<'_, T>, _deadline: Instant) -> Wakeup {
             self.wait(guard);
             Wakeup::Look
+        }
+
+        /// Whether somebody waits, to one who has changed under the lock what that is for.
+        pub(crate) fn is_awaited(&self) -> bool {
+            self.waiting.load(Ordering::Relaxed) > 0
         }
 
         pub(crate) fn notify_one(&self) {

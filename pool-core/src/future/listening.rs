@@ -20,10 +20,33 @@ pub(super) enum Listening<L> {
     Done(L),
 }
 
+/// Futures that are done, and in which threads sleep that have not been woken yet. They are when this is dropped, and not
+/// each at once: a thread that reads one result after the other would be woken for every one.
+#[derive(Default)]
+pub(crate) struct Sleepers(Vec<Arc<Shared>>);
+
+impl Drop for Sleepers {
+    fn drop(&mut self) {
+        self.0.iter().for_each(|shared| shared.done.notify_all());
+    }
+}
+
 impl Shared {
     /// Wakes all who wait, and hands out the callbacks.
     pub(super) fn announce(&self, settled: Settled) -> Vec<Callback> {
         self.done.notify_all();
+        self.tell(settled)
+    }
+
+    /// The same, but for threads that sleep in the future: those are woken later.
+    pub(super) fn announce_with(self: &Arc<Self>, settled: Settled, sleepers: &mut Sleepers) -> Vec<Callback> {
+        if self.done.is_awaited() {
+            sleepers.0.push(Arc::clone(self));
+        }
+        self.tell(settled)
+    }
+
+    fn tell(&self, settled: Settled) -> Vec<Callback> {
         let failed = matches!(self.outcome.get(), Some(Err(error)) if !error.is_cancellation());
         let mut callbacks = Vec::new();
         for listener in settled.listeners {

@@ -47,6 +47,7 @@ pub use snapshot::{FutureState, InvalidState};
 pub use wait::{ReturnWhen, WaitError, Waited, wait};
 
 pub(crate) use desk::{Callback, Desk, panic_text, run_callback};
+pub(crate) use listening::Sleepers;
 pub(crate) use pack::{Filling, Pack, Sending, addressed, addressee, last_rank, unpacked, unpacked_first};
 pub(crate) use retry::{Judged, Retry};
 pub(crate) use state::{Posting, Recall, Shared};

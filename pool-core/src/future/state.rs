@@ -29,6 +29,7 @@ use crate::error::TaskError;
 use crate::future::desk::{Callback, Desk};
 use crate::future::is_past;
 use crate::future::listeners::Listeners;
+use crate::future::listening::Sleepers;
 use crate::future::pack::{Pack, Rest, Returned};
 use crate::future::retry::Retry;
 use crate::future::snapshot::FutureState;
@@ -215,16 +216,31 @@ impl Shared {
         })
     }
 
+    /// The same, but that threads which sleep in the future are woken later.
+    #[must_use = "the callbacks are to be run"]
+    pub(crate) fn complete_with(
+        self: &Arc<Self>,
+        outcome: Result<Encoded, TaskError>,
+        sleepers: &mut Sleepers,
+    ) -> Vec<Callback> {
+        self.try_settle(outcome).map(|settled| self.announce_with(settled, sleepers)).unwrap_or_else(|state| {
+            pool_ipc::tell!(Debug, "the future of task {} is {state} and was completed again", self.task);
+            Vec::new()
+        })
+    }
+
     /// Brings the outcome, or says why none can be brought any more.
     pub(super) fn try_complete(&self, outcome: Result<Encoded, TaskError>) -> Result<Vec<Callback>, FutureState> {
+        self.try_settle(outcome).map(|settled| self.announce(settled))
+    }
+
+    fn try_settle(&self, outcome: Result<Encoded, TaskError>) -> Result<Settled, FutureState> {
         let place = outcome.as_ref().err().map_or(Place::Finished, Self::place_of);
         let mut state = self.state.lock();
         if self.outcome.get().is_some() {
             return Err(self.snapshot_of(&state.place));
         }
-        let settled = self.settle(&mut state, place, outcome);
-        drop(state);
-        Ok(self.announce(settled))
+        Ok(self.settle(&mut state, place, outcome))
     }
 
     /// Cancels the task if it has not begun. True if it is cancelled, by this call or before.

@@ -8,7 +8,7 @@ use std::time::Instant;
 use pool_ipc::{LinkId, Outcomes, Owner};
 
 use crate::error::TaskError;
-use crate::future::{Encoded, Pack};
+use crate::future::{Encoded, Pack, Sleepers};
 use crate::manager::Manager;
 use crate::manager::batch::Batch;
 use crate::manager::replies::Replies;
@@ -40,23 +40,25 @@ impl Manager {
     /// Brings the outcomes of the turn.
     pub(super) fn complete(&mut self, now: Instant) {
         let were_some = !self.completions.is_empty();
+        let mut sleepers = Sleepers::default();
         while let Some(completion) = self.completions.pop_front() {
             match completion {
                 Completion::One(owner, item, outcome) => self.conclude(owner, item, outcome, now),
-                Completion::Together(owner, replies) => self.bring_together(&owner, replies),
+                Completion::Together(owner, replies) => self.bring_together(&owner, replies, &mut sleepers),
             }
         }
+        drop(sleepers);
         if were_some {
             self.end_if_due(now);
         }
     }
 
-    fn bring_together(&mut self, owner: &Owner, replies: Box<Replies>) {
+    fn bring_together(&mut self, owner: &Owner, replies: Box<Replies>, sleepers: &mut Sleepers) {
         match owner.downcast_ref::<Pack>() {
             Some(pack) => {
                 // Back on the list, where each is taken by itself.
                 self.completions.push_front(Completion::Together(Owner::clone(owner), replies));
-                self.bring_to_members(pack);
+                self.bring_to_members(pack, sleepers);
             }
             None => {
                 let batch = owner.downcast_ref::<Batch>().expect("only packs and batches have several items");
@@ -67,14 +69,14 @@ impl Manager {
     }
 
     /// Brings each future of a pack its own, of what is the first on the list.
-    fn bring_to_members(&mut self, pack: &Pack) {
+    fn bring_to_members(&mut self, pack: &Pack, sleepers: &mut Sleepers) {
         while let Some(Completion::Together(_, replies)) = self.completions.front_mut() {
             let mut member = None;
             let task = |item| member.insert(pack.take(item)).as_ref().map_or("", |shared| shared.task());
             let Some((item, outcome)) = replies.take(task) else { break };
             let Some(shared) = member.flatten() else { continue };
             self.count(&Work::Single(&shared), item, &outcome);
-            self.callbacks.extend(shared.complete(outcome));
+            self.callbacks.extend(shared.complete_with(outcome, sleepers));
         }
         self.completions.pop_front();
     }
