@@ -9,6 +9,7 @@ use std::task::Waker;
 use crate::future::desk::{Callback, guard, run_callback};
 use crate::future::listeners::{Listener, WakerKey};
 use crate::future::state::{Settled, Shared};
+use crate::future::value::Conclusion;
 use crate::future::watch::Watch;
 
 /// Whether a listener was taken on.
@@ -47,7 +48,8 @@ impl Shared {
     }
 
     fn tell(&self, settled: Settled) -> Vec<Callback> {
-        let failed = matches!(self.outcome.get(), Some(Err(error)) if !error.is_cancellation());
+        let error = self.outcome.get().and_then(Conclusion::error);
+        let failed = error.is_some_and(|error| !error.is_cancellation());
         let mut callbacks = Vec::new();
         for listener in settled.listeners {
             match listener {
@@ -65,7 +67,7 @@ impl Shared {
         if self.outcome.get().is_some() {
             return Listening::Done(callback);
         }
-        state.listeners.push(Listener::Callback(callback));
+        state.listeners().push(Listener::Callback(callback));
         Listening::Listening
     }
 
@@ -84,11 +86,12 @@ impl Shared {
     /// Registers the waker of the handle that holds this key, in place of the one before.
     pub(super) fn set_waker(&self, key: &mut Option<WakerKey>, waker: &Waker) -> Listening<()> {
         {
-            let state = self.state.lock();
+            let mut state = self.state.lock();
             if self.outcome.get().is_some() {
                 return Listening::Done(());
             }
-            if key.is_some_and(|key| state.listeners.has_waker(key, waker)) {
+            let listeners = state.listeners_there();
+            if key.zip(listeners).is_some_and(|(key, listeners)| listeners.has_waker(key, waker)) {
                 return Listening::Listening;
             }
         }
@@ -99,7 +102,7 @@ impl Shared {
             drop(state);
             return Listening::Done(());
         }
-        let (new_key, old) = state.listeners.set_waker(*key, own);
+        let (new_key, old) = state.listeners().set_waker(*key, own);
         drop(state);
         drop(old);
         *key = Some(new_key);
@@ -107,7 +110,7 @@ impl Shared {
     }
 
     pub(super) fn remove_waker(&self, key: WakerKey) {
-        let removed = self.state.lock().listeners.remove_waker(key);
+        let removed = self.state.lock().listeners_there().and_then(|listeners| listeners.remove_waker(key));
         drop(removed);
     }
 
@@ -117,17 +120,17 @@ impl Shared {
         if self.outcome.get().is_some() {
             return Listening::Done(());
         }
-        state.listeners.push(Listener::Watch(Arc::clone(watch), number));
+        state.listeners().push(Listener::Watch(Arc::clone(watch), number));
         Listening::Listening
     }
 
     pub(super) fn remove_watch(&self, watch: &Arc<Watch>) {
-        let removed = self.state.lock().listeners.remove_watch(watch);
+        let removed = self.state.lock().listeners_there().and_then(|listeners| listeners.remove_watch(watch));
         drop(removed);
     }
 
     #[cfg(test)]
     pub(super) fn has_no_listener(&self) -> bool {
-        self.state.lock().listeners.is_empty()
+        self.state.lock().listeners_there().is_none_or(|listeners| listeners.is_empty())
     }
 }

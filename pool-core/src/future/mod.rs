@@ -39,6 +39,7 @@ use crate::error::{TaskError, WaitTimedOut};
 use listeners::WakerKey;
 use listening::Listening;
 use state::NoOutcome;
+use value::Conclusion;
 
 pub use as_completed::{AsCompleted, as_completed};
 pub use completer::Completer;
@@ -204,7 +205,7 @@ impl<T> Future<T> {
 
     fn exception_by(&self, deadline: Option<Instant>, limit: Duration) -> Option<TaskError> {
         match self.shared.wait(deadline) {
-            Ok(outcome) => outcome.as_ref().err().cloned(),
+            Ok(outcome) => outcome.error().cloned(),
             Err(why) => Some(why.into_error(limit)),
         }
     }
@@ -255,15 +256,7 @@ impl<T: DeserializeOwned> Future<T> {
 
     /// As [`result_timeout`](Self::result_timeout), for callers that have a deadline of their own.
     pub(crate) fn result_by(&self, deadline: Option<Instant>, limit: Duration) -> Result<T, TaskError> {
-        let outcome = self.shared.wait(deadline).map_err(|why| why.into_error(limit))?;
-        self.decode(outcome)
-    }
-
-    fn decode(&self, outcome: &Result<Encoded, TaskError>) -> Result<T, TaskError> {
-        match outcome {
-            Ok(encoded) => encoded.decode(self.task_name()),
-            Err(error) => Err(error.clone()),
-        }
+        self.shared.wait(deadline).map_err(|why| why.into_error(limit))?.decode(self.task_name())
     }
 }
 
@@ -298,7 +291,7 @@ impl<T: DeserializeOwned> std::future::Future for Future<T> {
             return Poll::Pending;
         }
         match this.shared.outcome() {
-            Some(outcome) => Poll::Ready(this.decode(outcome)),
+            Some(outcome) => Poll::Ready(outcome.decode(this.task_name())),
             None => Poll::Pending,
         }
     }
@@ -330,9 +323,9 @@ impl<T> Drop for Future<T> {
 
 impl<T> fmt::Debug for Future<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let state = match (self.state(), self.shared.outcome()) {
+        let state = match (self.state(), self.shared.outcome().and_then(Conclusion::error)) {
             (FutureState::Returned, _) => format!("finished returned {}", type_name::<T>()),
-            (FutureState::Failed, Some(Err(error))) => format!("finished raised {}", snapshot::kind(error)),
+            (FutureState::Failed, Some(error)) => format!("finished raised {}", snapshot::kind(error)),
             (state, _) => state.to_string(),
         };
         f.debug_struct("Future").field("task", &self.task_name()).field("state", &format_args!("{state}")).finish()

@@ -33,7 +33,7 @@ use crate::future::listening::Sleepers;
 use crate::future::pack::{Pack, Rest, Returned};
 use crate::future::retry::Retry;
 use crate::future::snapshot::FutureState;
-use crate::future::value::Encoded;
+use crate::future::value::{Encoded, Conclusion};
 use crate::sync::{AtomicU32, Condvar, Mutex, MutexGuard, Ordering, Wakeup, wait};
 
 /// What all handles of a future share with the one who completes it.
@@ -47,22 +47,44 @@ pub(crate) struct Shared {
     /// Notified once, when the outcome is there.
     pub(super) done: Condvar,
     /// Set once, under the lock.
-    pub(super) outcome: OnceLock<Result<Encoded, TaskError>>,
+    pub(super) outcome: OnceLock<Conclusion>,
 }
 
 pub(super) struct State {
     place: Place,
+    /// What most futures do without.
+    rare: Option<Box<Rare>>,
+}
+
+#[derive(Default)]
+struct Rare {
     /// The task is not to begin any more, should the pool have it back, and ends with this then.
-    barred: Option<Box<TaskError>>,
-    pub(super) listeners: Listeners,
+    barred: Option<TaskError>,
+    listeners: Listeners,
+}
+
+impl State {
+    fn is_barred(&self) -> bool {
+        self.rare.as_ref().is_some_and(|rare| rare.barred.is_some())
+    }
+
+    /// Those that listen, for one more.
+    pub(super) fn listeners(&mut self) -> &mut Listeners {
+        &mut self.rare.get_or_insert_default().listeners
+    }
+
+    /// Those that listen, if anybody ever has.
+    pub(super) fn listeners_there(&mut self) -> Option<&mut Listeners> {
+        self.rare.as_mut().map(|rare| &mut rare.listeners)
+    }
 }
 
 /// Where the task is. Only `Shared`'s methods move it; the drawing above has every step.
 enum Place {
     /// With the pool, or with nobody yet.
     Queued,
-    /// With a worker, which may or may not have begun it.
-    Posted { link: Arc<dyn Link>, ticket: Ticket, item: u32 },
+    /// With a worker, which may or may not have begun it, in a frame of its own. Most tasks of many have a pack instead.
+    Posted(Box<(Arc<dyn Link>, Ticket)>),
     /// The same, with others, or about to be.
     Packed { pack: Arc<Pack>, item: u32 },
     /// A completer said that it runs.
@@ -119,7 +141,7 @@ impl Shared {
             retry,
             desk,
             handles: AtomicU32::new(0),
-            state: Mutex::new(State { place: Place::Queued, barred: None, listeners: Listeners::default() }),
+            state: Mutex::new(State { place: Place::Queued, rare: None }),
             done: Condvar::new(),
             outcome: OnceLock::new(),
         })
@@ -146,18 +168,18 @@ impl Shared {
         if self.outcome.get().is_some() {
             return Posting::Cancelled;
         }
-        if let Some(error) = state.barred.take() {
-            let settled = self.settle(&mut state, Self::place_of(&error), Err(self.last_error(*error)));
+        if let Some(error) = state.rare.as_mut().and_then(|rare| rare.barred.take()) {
+            let settled = self.settle(&mut state, Self::place_of(&error), Err(self.last_error(error)));
             drop(state);
             let callbacks = self.announce(settled);
             self.hand_over(callbacks);
             return Posting::Cancelled;
         }
-        let (link, ticket) = match post() {
-            Ok(posted) => posted,
+        let posted = match post() {
+            Ok(posted) => Box::new(posted),
             Err(error) => return Posting::Refused(error),
         };
-        let before = mem::replace(&mut state.place, Place::Posted { link, ticket, item: 0 });
+        let before = mem::replace(&mut state.place, Place::Posted(posted));
         drop(state);
         drop(before);
         Posting::Posted
@@ -177,7 +199,7 @@ impl Shared {
     /// Hears that the task goes into a pack. False if it is not to run.
     pub(super) fn load_onto(&self, pack: &Arc<Pack>, item: u32) -> bool {
         let mut state = self.state.lock();
-        if self.outcome.get().is_some() || state.barred.is_some() {
+        if self.outcome.get().is_some() || state.is_barred() {
             return false;
         }
         let before = mem::replace(&mut state.place, Place::Packed { pack: Arc::clone(pack), item });
@@ -189,7 +211,7 @@ impl Shared {
     /// The pool has taken the task back from where it was posted.
     pub(crate) fn unpost(&self) {
         let mut state = self.state.lock();
-        if let Place::Posted { .. } | Place::Packed { .. } = state.place {
+        if let Place::Posted(_) | Place::Packed { .. } = state.place {
             let before = mem::replace(&mut state.place, Place::Queued);
             drop(state);
             drop(before);
@@ -198,7 +220,7 @@ impl Shared {
 
     /// Whether nobody needs to run the task any more because it was cancelled.
     pub(crate) fn is_cancelled(&self) -> bool {
-        matches!(self.outcome.get(), Some(Err(error)) if error.is_cancellation())
+        self.outcome.get().and_then(Conclusion::error).is_some_and(TaskError::is_cancellation)
     }
 
     /// Whether there is an outcome.
@@ -270,13 +292,13 @@ impl Shared {
     /// are the caller's to run, and what was taken back besides.
     pub(crate) fn withdraw(&self, error: &TaskError) -> (Vec<Callback>, Option<Recall>) {
         let mut state = self.state.lock();
-        state.barred.get_or_insert_with(|| Box::new(error.clone()));
+        state.rare.get_or_insert_default().barred.get_or_insert_with(|| error.clone());
         self.end_unbegun(state, error)
     }
 
     /// Whether the task is not to begin again.
     pub(crate) fn is_withdrawn(&self) -> bool {
-        self.state.lock().barred.is_some()
+        self.state.lock().is_barred()
     }
 
     fn end_unbegun(&self, mut state: MutexGuard<'_, State>, error: &TaskError) -> (Vec<Callback>, Option<Recall>) {
@@ -321,7 +343,7 @@ impl Shared {
         let (place, runs) = match &state.place {
             Place::Queued => (Place::Running, true),
             Place::Cancelled => (Place::Notified, false),
-            Place::Posted { .. } | Place::Packed { .. } | Place::Running => return true,
+            Place::Posted(_) | Place::Packed { .. } | Place::Running => return true,
             Place::Notified | Place::Finished => return false,
         };
         state.place = place;
@@ -329,12 +351,12 @@ impl Shared {
     }
 
     /// The outcome, if it is there.
-    pub(super) fn outcome(&self) -> Option<&Result<Encoded, TaskError>> {
+    pub(super) fn outcome(&self) -> Option<&Conclusion> {
         self.outcome.get()
     }
 
     /// Waits for the outcome: for ever without a deadline, and not at all with one that has passed.
-    pub(super) fn wait(&self, deadline: Option<Instant>) -> Result<&Result<Encoded, TaskError>, NoOutcome> {
+    pub(super) fn wait(&self, deadline: Option<Instant>) -> Result<&Conclusion, NoOutcome> {
         if let Some(outcome) = self.outcome.get() {
             return Ok(outcome);
         }
@@ -393,16 +415,16 @@ impl Shared {
     fn snapshot_of(&self, place: &Place) -> FutureState {
         match place {
             Place::Queued => FutureState::Pending,
-            Place::Posted { link, ticket, item } if !self.is_foreign() && link.is_running(*ticket, *item) => {
+            Place::Posted(posted) if !self.is_foreign() && posted.0.is_running(posted.1, 0) => {
                 FutureState::Running
             }
             Place::Packed { pack, item } if !self.is_foreign() && pack.is_running(*item) => FutureState::Running,
-            Place::Posted { .. } | Place::Packed { .. } => FutureState::Pending,
+            Place::Posted(_) | Place::Packed { .. } => FutureState::Pending,
             Place::Running => FutureState::Running,
             Place::Cancelled => FutureState::Cancelled,
             Place::Notified => FutureState::CancelledAndNotified,
             Place::Finished => match self.outcome.get() {
-                Some(Ok(_)) => FutureState::Returned,
+                Some(kept) if kept.error().is_none() => FutureState::Returned,
                 _ => FutureState::Failed,
             },
         }
@@ -411,10 +433,13 @@ impl Shared {
     fn take_back(place: &Place) -> TakenBack {
         match place {
             Place::Queued => TakenBack::Yes(None),
-            Place::Posted { link, ticket, .. } => match link.recall(*ticket) {
-                Some(_frame) => TakenBack::Yes(Some(Recall { link: link.id(), rest: None })),
-                None => TakenBack::No(None),
-            },
+            Place::Posted(posted) => {
+                let (link, ticket) = &**posted;
+                match link.recall(*ticket) {
+                    Some(_frame) => TakenBack::Yes(Some(Recall { link: link.id(), rest: None })),
+                    None => TakenBack::No(None),
+                }
+            }
             Place::Packed { pack, item } => match pack.recall(*item) {
                 Returned::Yes(rest) => TakenBack::Yes(rest.map(Recall::with)),
                 Returned::No(rest) => TakenBack::No(rest.map(Recall::with)),
@@ -425,9 +450,10 @@ impl Shared {
 
     /// The one step to an outcome. The caller holds the lock and has seen that there is none.
     fn settle(&self, state: &mut State, place: Place, outcome: Result<Encoded, TaskError>) -> Settled {
-        let unset = self.outcome.set(outcome);
+        let unset = self.outcome.set(outcome.into());
         debug_assert!(unset.is_ok(), "the outcome is only set here, under the lock, by callers that saw none");
-        Settled { listeners: mem::take(&mut state.listeners), _place: mem::replace(&mut state.place, place) }
+        let listeners = state.rare.take().map(|rare| rare.listeners).unwrap_or_default();
+        Settled { listeners, _place: mem::replace(&mut state.place, place) }
     }
 }
 
@@ -450,3 +476,7 @@ impl Recall {
         Self { link, rest: Some(frame) }
     }
 }
+
+/// Beside this a pending future has the two counts of its `Arc`, its handle and its place in a pack.
+#[cfg(all(target_os = "linux", target_pointer_width = "64", not(loom)))]
+const _: () = assert!(size_of::<Shared>() <= 112);

@@ -48,6 +48,55 @@ impl Encoded {
     }
 }
 
+/// What a future keeps of its outcome: small values without any memory beside it.
+pub(super) enum Conclusion {
+    /// The bytes from `start` to `len`.
+    Small { start: u8, len: u8, bytes: [u8; Conclusion::SMALL] },
+    Value(Box<Encoded>),
+    Error(Box<TaskError>),
+}
+
+impl Conclusion {
+    /// As many bytes as make it no larger than two pointers.
+    const SMALL: usize = 13;
+
+    /// The value, afresh, or a copy of the error.
+    pub(super) fn decode<T: DeserializeOwned>(&self, task: &str) -> Result<T, TaskError> {
+        match self {
+            Self::Small { start, len, bytes } => {
+                decode_value(task, bytes.get(usize::from(*start)..usize::from(*len)).unwrap_or_default(), None)
+            }
+            Self::Value(encoded) => encoded.decode(task),
+            Self::Error(error) => Err((**error).clone()),
+        }
+    }
+
+    pub(super) fn error(&self) -> Option<&TaskError> {
+        match self {
+            Self::Small { .. } | Self::Value(_) => None,
+            Self::Error(error) => Some(error),
+        }
+    }
+}
+
+impl From<Result<Encoded, TaskError>> for Conclusion {
+    fn from(outcome: Result<Encoded, TaskError>) -> Self {
+        let encoded = match outcome {
+            Ok(encoded) => encoded,
+            Err(error) => return Self::Error(Box::new(error)),
+        };
+        let from = match &encoded.body {
+            body @ (Body::Owned(_) | Body::Small(_)) if body.len() <= Self::SMALL => body.as_slice(),
+            _ => return Self::Value(Box::new(encoded)),
+        };
+        let mut bytes = [0; Self::SMALL];
+        bytes[..from.len()].copy_from_slice(from);
+        // What begins beyond its end has no bytes, wherever that is.
+        let (start, len) = (encoded.start.min(from.len()) as u8, from.len() as u8);
+        Self::Small { start, len, bytes }
+    }
+}
+
 /// The value that these bytes are. It may speak of what goes with the body that they are of, and keep parts of that.
 pub(crate) fn decode_value<T: DeserializeOwned>(task: &str, bytes: &[u8], of: Option<&Body>) -> Result<T, TaskError> {
     let result = sharing::begin_result(of);

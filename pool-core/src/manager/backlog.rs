@@ -24,7 +24,7 @@ pub(crate) struct Backlog {
     waiting: AtomicUsize,
     /// How many ranks were given.
     ranks: AtomicU64,
-    /// How many tasks are not posted, those in the feeder's hands included.
+    /// How many tasks are not posted, those in the feeder's hands included. As above.
     unposted: AtomicUsize,
 }
 
@@ -81,13 +81,12 @@ impl Backlog {
 
     /// Takes frames back that were posted before.
     pub(crate) fn give_back(&self, frames: Vec<Frame>) {
-        self.unposted.fetch_add(frames.iter().map(tasks_of).sum(), Ordering::SeqCst);
-        self.file(frames);
+        self.file(frames, Coming::Back);
     }
 
     /// Takes frames back that were popped and not posted.
     pub(crate) fn unpop(&self, frames: Vec<Frame>) {
-        self.file(frames);
+        self.file(frames, Coming::Unposted);
     }
 
     /// Sets tasks aside for the feeder to pop. Returns how many, at most `wanted`. Only the manager reserves.
@@ -127,7 +126,7 @@ impl Backlog {
                 return Popped::TooMany;
             }
             let frames = unpacked_first(first, most);
-            self.settle_all(most - frames.len());
+            self.settle_locked(most - frames.len());
             return Popped::Tasks(frames, most);
         }
         let frame = source.pop_front();
@@ -139,7 +138,12 @@ impl Backlog {
 
     /// So many popped tasks are posted or resolved.
     pub(crate) fn settle_all(&self, count: usize) {
-        self.unposted.fetch_sub(count, Ordering::SeqCst);
+        let _queue = self.queue.lock();
+        self.settle_locked(count);
+    }
+
+    fn settle_locked(&self, count: usize) {
+        self.unposted.store(self.unposted.load(Ordering::Relaxed) - count, Ordering::SeqCst);
     }
 
     /// Takes everything that is not reserved, each task by itself.
@@ -173,7 +177,8 @@ impl Backlog {
 
     /// Counts what was just added, under the lock.
     fn count_in(&self, tasks: usize) {
-        self.unposted.fetch_add(tasks, Ordering::SeqCst);
+        // Before the other, which puts both in order with what the caller looks at next.
+        self.unposted.store(self.unposted.load(Ordering::Relaxed) + tasks, Ordering::Release);
         self.wait_for(tasks);
     }
 
@@ -183,7 +188,7 @@ impl Backlog {
     }
 
     /// Each to its place among those that came back.
-    fn file(&self, frames: Vec<Frame>) {
+    fn file(&self, frames: Vec<Frame>, from: Coming) {
         let (count, tasks) = (frames.len(), frames.iter().map(tasks_of).sum());
         let mut queue = self.queue.lock();
         for frame in frames {
@@ -192,8 +197,19 @@ impl Backlog {
             queue.returned.insert(at, frame);
         }
         self.overdue.store(self.overdue.load(Ordering::Relaxed) + count, Ordering::SeqCst);
-        self.wait_for(tasks);
+        match from {
+            Coming::Back => self.count_in(tasks),
+            Coming::Unposted => self.wait_for(tasks),
+        }
     }
+}
+
+/// From where frames come that were here before.
+enum Coming {
+    /// They were posted.
+    Back,
+    /// From the feeder.
+    Unposted,
 }
 
 impl Queue {
