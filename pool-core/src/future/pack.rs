@@ -204,7 +204,8 @@ impl Filling {
     /// The frame that is to be posted.
     pub(crate) fn finish(self) -> Frame {
         let Self { pack, members, requests } = self;
-        let (count, rank) = (number(members.len()), members.first().and_then(Option::as_ref).map_or(0, |first| first.rank));
+        let (count, rank) =
+            (number(members.len()), members.first().and_then(Option::as_ref).map_or(0, |first| first.rank));
         pack.state.lock().members = members;
         Frame { rank, ..Frame::new(pack as Owner, requests.finish(), count) }
     }

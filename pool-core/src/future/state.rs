@@ -33,7 +33,7 @@ use crate::future::listening::Sleepers;
 use crate::future::pack::{Pack, Rest, Returned};
 use crate::future::retry::Retry;
 use crate::future::snapshot::FutureState;
-use crate::future::value::{Encoded, Conclusion};
+use crate::future::value::{Conclusion, Encoded};
 use crate::sync::{AtomicU32, Condvar, Mutex, MutexGuard, Ordering, Wakeup, wait};
 
 /// What all handles of a future share with the one who completes it.
@@ -415,9 +415,7 @@ impl Shared {
     fn snapshot_of(&self, place: &Place) -> FutureState {
         match place {
             Place::Queued => FutureState::Pending,
-            Place::Posted(posted) if !self.is_foreign() && posted.0.is_running(posted.1, 0) => {
-                FutureState::Running
-            }
+            Place::Posted(posted) if !self.is_foreign() && posted.0.is_running(posted.1, 0) => FutureState::Running,
             Place::Packed { pack, item } if !self.is_foreign() && pack.is_running(*item) => FutureState::Running,
             Place::Posted(_) | Place::Packed { .. } => FutureState::Pending,
             Place::Running => FutureState::Running,

@@ -51,7 +51,11 @@ impl Encoded {
 /// What a future keeps of its outcome: small values without any memory beside it.
 pub(super) enum Conclusion {
     /// The bytes from `start` to `len`.
-    Small { start: u8, len: u8, bytes: [u8; Conclusion::SMALL] },
+    Small {
+        start: u8,
+        len: u8,
+        bytes: [u8; Conclusion::SMALL],
+    },
     Value(Box<Encoded>),
     Error(Box<TaskError>),
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use pool_ipc::{Body, Frame, Owner, Terms};
 
 use crate::error::SubmitError;
-use crate::future::{Pack, Desk, Future, Retry, Shared};
+use crate::future::{Desk, Future, Pack, Retry, Shared};
 use crate::manager::{Batch, Pool, TimeLimits, watch_deadline};
 use crate::simulation::book::{What, Wish};
 use crate::simulation::driver::{self, Others};
