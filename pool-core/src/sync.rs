@@ -16,9 +16,9 @@ pub(crate) use self::modelled::{Condvar, Mutex, MutexGuard};
 #[cfg(not(loom))]
 pub(crate) use self::plain::{Condvar, Mutex, MutexGuard};
 #[cfg(loom)]
-pub(crate) use loom::sync::atomic::AtomicU32;
+pub(crate) use loom::sync::atomic::{AtomicBool, AtomicU32};
 #[cfg(not(loom))]
-pub(crate) use std::sync::atomic::AtomicU32;
+pub(crate) use std::sync::atomic::{AtomicBool, AtomicU32};
 pub(crate) use std::sync::atomic::Ordering;
 
 /// How a wait on a condition variable ended.

@@ -8,7 +8,7 @@ use std::time::Instant;
 use pool_ipc::{Body, Frame, Owner, SharedValue, SmallBytes, Terms};
 
 use crate::error::{CodecError, Coded, NoMemory, Reason, SubmitError};
-use crate::future::{Desk, Future, Pack, Retry, RetryPolicy, Shared, panic_text};
+use crate::future::{Desk, Future, Origin, Pack, Retry, RetryPolicy, Shared, panic_text};
 use crate::manager::Pool;
 use crate::manager::{TimeLimits, watch_deadline};
 use crate::sharing::{Attempts, Sending};
@@ -61,7 +61,7 @@ fn submit_plain<R, Args: Arguments>(
     let mut values = Vec::new();
     let encoder = || encode_sharing_single_in(room, id, args);
     let payload = encode::<Args, _>(name, Attempts::One, &mut values, encoder)?;
-    let mut shared = Shared::new(name, desk(pool));
+    let mut shared = Shared::of(Origin::plain(name, pool));
     match payload {
         Body::Owned(request) if Pack::takes(&request) && values.is_empty() => {
             let submitted = pool.submit_small(&mut shared, &request);

@@ -9,7 +9,6 @@ use std::task::Waker;
 use crate::future::desk::{Callback, guard, run_callback};
 use crate::future::listeners::{Listener, WakerKey};
 use crate::future::state::{Settled, Shared};
-use crate::future::value::Conclusion;
 use crate::future::watch::Watch;
 
 /// Whether a listener was taken on.
@@ -48,9 +47,8 @@ impl Shared {
     }
 
     fn tell(&self, settled: Settled) -> Vec<Callback> {
-        let error = self.outcome.get().and_then(Conclusion::error);
-        let failed = error.is_some_and(|error| !error.is_cancellation());
         let mut callbacks = Vec::new();
+        let failed = settled.failed;
         for listener in settled.listeners {
             match listener {
                 Listener::Callback(callback) => callbacks.push(callback),
@@ -64,7 +62,7 @@ impl Shared {
     /// Adds a callback, which comes back if the future is done.
     pub(super) fn add_callback(&self, callback: Callback) -> Listening<Callback> {
         let mut state = self.state.lock();
-        if self.outcome.get().is_some() {
+        if state.is_done() {
             return Listening::Done(callback);
         }
         state.listeners().push(Listener::Callback(callback));
@@ -76,7 +74,7 @@ impl Shared {
         if callbacks.is_empty() {
             return;
         }
-        let back = match self.desk.upgrade() {
+        let back = match self.desk().upgrade() {
             Some(desk) => desk.run_soon(callbacks).err(),
             None => Some(callbacks),
         };
@@ -87,7 +85,7 @@ impl Shared {
     pub(super) fn set_waker(&self, key: &mut Option<WakerKey>, waker: &Waker) -> Listening<()> {
         {
             let mut state = self.state.lock();
-            if self.outcome.get().is_some() {
+            if state.is_done() {
                 return Listening::Done(());
             }
             let listeners = state.listeners_there();
@@ -98,7 +96,7 @@ impl Shared {
         // To clone a waker is to call code that is not ours, so it happens between two visits to the lock.
         let own = waker.clone();
         let mut state = self.state.lock();
-        if self.outcome.get().is_some() {
+        if state.is_done() {
             drop(state);
             return Listening::Done(());
         }
@@ -117,7 +115,7 @@ impl Shared {
     /// Has the watch hear of the end, under this number.
     pub(super) fn add_watch(&self, watch: &Arc<Watch>, number: usize) -> Listening<()> {
         let mut state = self.state.lock();
-        if self.outcome.get().is_some() {
+        if state.is_done() {
             return Listening::Done(());
         }
         state.listeners().push(Listener::Watch(Arc::clone(watch), number));

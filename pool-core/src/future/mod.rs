@@ -15,6 +15,7 @@ mod desk;
 pub(crate) mod fake_link;
 mod listeners;
 mod listening;
+mod origin;
 mod pack;
 mod retry;
 mod snapshot;
@@ -49,6 +50,7 @@ pub use wait::{ReturnWhen, WaitError, Waited, wait};
 
 pub(crate) use desk::{Callback, Desk, panic_text, run_callback};
 pub(crate) use listening::Sleepers;
+pub(crate) use origin::Origin;
 pub(crate) use pack::{Filling, Pack, Sending, addressed, addressee, last_rank, unpacked, unpacked_first};
 pub(crate) use retry::{Judged, Retry};
 pub(crate) use state::{Posting, Recall, Shared};
@@ -285,7 +287,7 @@ impl<T: DeserializeOwned> std::future::Future for Future<T> {
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
-        if this.shared.outcome().is_none()
+        if !this.shared.is_done()
             && let Listening::Listening = this.shared.set_waker(&mut this.waker, context.waker())
         {
             return Poll::Pending;
@@ -323,7 +325,8 @@ impl<T> Drop for Future<T> {
 
 impl<T> fmt::Debug for Future<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let state = match (self.state(), self.shared.outcome().and_then(Conclusion::error)) {
+        let outcome = self.shared.outcome();
+        let state = match (self.state(), outcome.as_ref().and_then(Conclusion::error)) {
             (FutureState::Returned, _) => format!("finished returned {}", type_name::<T>()),
             (FutureState::Failed, Some(error)) => format!("finished raised {}", snapshot::kind(error)),
             (state, _) => state.to_string(),

@@ -22,16 +22,16 @@ pub(crate) struct Pack {
 
 struct State {
     /// By the number of their item. None while the pack is being filled, and none any more where an outcome was brought.
-    members: Vec<Option<Member>>,
+    members: Vec<Option<Arc<Shared>>>,
+    ranks: Ranks,
     place: Place,
 }
 
-/// One of them.
-#[derive(Clone)]
-struct Member {
-    shared: Arc<Shared>,
-    /// Its frame's rank.
-    rank: u64,
+/// The ranks of the members' frames.
+enum Ranks {
+    /// One after the other, from this one on.
+    From(u64),
+    Each(Box<[u64]>),
 }
 
 enum Place {
@@ -92,19 +92,16 @@ impl Pack {
         frame.owner.is::<Self>().then(|| frame.items() as usize)
     }
 
-    fn with(members: Vec<Option<Member>>) -> Arc<Self> {
-        Arc::new(Self { state: Mutex::new(State { members, place: Place::Loading { left: false } }) })
+    fn with(members: Vec<Option<Arc<Shared>>>, ranks: Ranks) -> Arc<Self> {
+        Arc::new(Self { state: Mutex::new(State { members, ranks, place: Place::Loading { left: false } }) })
     }
 
     /// Puts frames of one future each together, and tells the futures. `None`: they are not, but of something else.
     pub(crate) fn of(frames: &[Frame]) -> Option<Frame> {
-        let member = |frame: &Frame| {
-            let shared = Arc::clone(&frame.owner).downcast().ok()?;
-            Some(Some(Member { shared, rank: frame.rank }))
-        };
-        let members: Vec<Option<Member>> = frames.iter().map(member).collect::<Option<_>>()?;
-        let shared: Vec<Arc<Shared>> = members.iter().flatten().map(|member| Arc::clone(&member.shared)).collect();
-        let pack = Self::with(members);
+        let member = |frame: &Frame| Arc::clone(&frame.owner).downcast().ok();
+        let shared: Vec<Arc<Shared>> = frames.iter().map(member).collect::<Option<_>>()?;
+        let ranks = frames.iter().map(|frame| frame.rank).collect();
+        let pack = Self::with(shared.iter().cloned().map(Some).collect(), Ranks::Each(ranks));
         for (item, shared) in shared.iter().enumerate() {
             if !shared.load_onto(&pack, number(item)) {
                 pack.leave();
@@ -162,39 +159,52 @@ impl Pack {
 
     /// Takes the future of an item whose outcome is there. It is had once.
     pub(crate) fn take(&self, item: u32) -> Option<Arc<Shared>> {
-        let member = self.state.lock().members.get_mut(item as usize)?.take();
-        member.map(|member| member.shared)
+        self.state.lock().members.get_mut(item as usize)?.take()
     }
 
     fn leave(&self) {
         self.state.lock().place = Place::Loading { left: true };
     }
 
-    fn member(&self, item: u32) -> Option<Member> {
+    fn member(&self, item: u32) -> Option<Arc<Shared>> {
         self.state.lock().members.get(item as usize)?.clone()
+    }
+
+    fn rank(&self, item: u32) -> Option<u64> {
+        match &self.state.lock().ranks {
+            Ranks::From(first) => Some(first + u64::from(item)),
+            Ranks::Each(ranks) => ranks.get(item as usize).copied(),
+        }
     }
 }
 
-/// A pack to which tasks are added as they are submitted.
+/// A pack to which tasks are added as they are submitted, one rank after the other.
 pub(crate) struct Filling {
     pack: Arc<Pack>,
-    members: Vec<Option<Member>>,
+    members: Vec<Option<Arc<Shared>>>,
     requests: PackWriter,
+    first: u64,
 }
 
 impl Filling {
-    /// An empty one, for so many tasks at most.
-    pub(crate) fn new(most: usize) -> Self {
-        Self { pack: Pack::with(Vec::new()), members: Vec::with_capacity(most), requests: PackWriter::default() }
+    /// An empty one, for so many tasks at most, the first of this rank.
+    pub(crate) fn new(most: usize, first: u64) -> Self {
+        let (pack, members) = (Pack::with(Vec::new(), Ranks::From(first)), Vec::with_capacity(most));
+        Self { pack, members, requests: PackWriter::default(), first }
+    }
+
+    /// The rank that the next task must have.
+    pub(crate) fn next_rank(&self) -> u64 {
+        self.first + self.members.len() as u64
     }
 
     /// Adds a task.
-    pub(crate) fn add(&mut self, shared: &mut Arc<Shared>, request: &[u8], rank: u64) {
+    pub(crate) fn add(&mut self, shared: &mut Arc<Shared>, request: &[u8]) {
         if !Shared::begin_in(shared, &self.pack, number(self.members.len())) {
             self.pack.leave();
         }
         self.requests.push(request);
-        self.members.push(Some(Member { shared: Arc::clone(shared), rank }));
+        self.members.push(Some(Arc::clone(shared)));
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -203,11 +213,10 @@ impl Filling {
 
     /// The frame that is to be posted.
     pub(crate) fn finish(self) -> Frame {
-        let Self { pack, members, requests } = self;
-        let (count, rank) =
-            (number(members.len()), members.first().and_then(Option::as_ref).map_or(0, |first| first.rank));
+        let Self { pack, members, requests, first } = self;
+        let count = number(members.len());
         pack.state.lock().members = members;
-        Frame { rank, ..Frame::new(pack as Owner, requests.finish(), count) }
+        Frame { rank: first, ..Frame::new(pack as Owner, requests.finish(), count) }
     }
 }
 
@@ -218,7 +227,7 @@ fn number(item: usize) -> u32 {
 /// Whose an item is, and its number there.
 pub(crate) fn addressee(owner: Owner, item: u32) -> (Owner, u32) {
     match owner.downcast_ref::<Pack>().and_then(|pack| pack.member(item)) {
-        Some(member) => (member.shared, 0),
+        Some(member) => (member, 0),
         None => (owner, item),
     }
 }
@@ -235,9 +244,10 @@ pub(crate) fn unpacked(frame: Frame) -> Vec<Frame> {
     let Some(pack) = frame.owner.downcast_ref::<Pack>() else { return vec![frame] };
     let mut cursor = Cursor::default();
     let single = |item: u32| {
-        let member = pack.member(item).filter(|member| !member.shared.is_done())?;
+        let member = pack.member(item).filter(|member| !member.is_done())?;
         let request = unpack(frame.payload.as_slice(), item, &mut cursor)?;
-        Some(Frame { rank: member.rank, ..Frame::new(member.shared as Owner, Body::copied(request), 1) })
+        let rank = pack.rank(item).unwrap_or(frame.rank);
+        Some(Frame { rank, ..Frame::new(member as Owner, Body::copied(request), 1) })
     };
     frame.window.clone().filter_map(single).collect()
 }
@@ -248,8 +258,7 @@ pub(crate) fn last_rank(frame: &Frame) -> u64 {
 }
 
 fn rank_of(frame: &Frame, item: u32) -> u64 {
-    let member = frame.owner.downcast_ref::<Pack>().and_then(|pack| pack.member(item));
-    member.map_or(frame.rank, |member| member.rank)
+    frame.owner.downcast_ref::<Pack>().and_then(|pack| pack.rank(item)).unwrap_or(frame.rank)
 }
 
 /// Takes the first tasks out of a frame that is a pack's and waits, each in a frame of its own. The rest goes on waiting in

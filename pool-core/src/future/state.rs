@@ -12,15 +12,15 @@
 //! ```
 //!
 //! Keeps true:
-//! 1. The outcome is set once, under the lock, together with the step to Finished or Cancelled, and never changes: it is
-//!    read without the lock.
+//! 1. The outcome is set once, under the lock, together with the step to Finished or Cancelled, and never changes. That it is
+//!    there is seen without the lock.
 //! 2. Listeners are taken out in that same step. Each is called once, by the thread that took it out, after the lock.
 //! 3. Lock order: the future's lock, then the link's. Links never call back into futures.
 //!
 //! Never calls code that is not the pool's own while it holds the lock, and never decodes.
 
 use std::mem;
-use std::sync::{Arc, OnceLock, Weak};
+use std::sync::{Arc, Weak};
 use std::time::Instant;
 
 use pool_ipc::{Frame, Link, LinkId, Owner, Ticket};
@@ -30,30 +30,31 @@ use crate::future::desk::{Callback, Desk};
 use crate::future::is_past;
 use crate::future::listeners::Listeners;
 use crate::future::listening::Sleepers;
+use crate::future::origin::Origin;
 use crate::future::pack::{Pack, Rest, Returned};
 use crate::future::retry::Retry;
 use crate::future::snapshot::FutureState;
 use crate::future::value::{Conclusion, Encoded};
-use crate::sync::{AtomicU32, Condvar, Mutex, MutexGuard, Ordering, Wakeup, wait};
+use crate::sync::{AtomicBool, AtomicU32, Condvar, Mutex, MutexGuard, Ordering, Wakeup, wait};
 
 /// What all handles of a future share with the one who completes it.
 pub(crate) struct Shared {
-    task: &'static str,
-    retry: Option<Box<Retry>>,
-    pub(super) desk: Weak<dyn Desk>,
+    origin: Arc<Origin>,
     /// How many `Future` handles there are. Who completes the future is not counted.
     handles: AtomicU32,
+    /// There is an outcome: set once, under the lock, and looked at without.
+    is_done: AtomicBool,
     pub(super) state: Mutex<State>,
     /// Notified once, when the outcome is there.
     pub(super) done: Condvar,
-    /// Set once, under the lock.
-    pub(super) outcome: OnceLock<Conclusion>,
 }
 
 pub(super) struct State {
     place: Place,
     /// What most futures do without.
     rare: Option<Box<Rare>>,
+    /// Set once.
+    conclusion: Option<Conclusion>,
 }
 
 #[derive(Default)]
@@ -64,6 +65,10 @@ struct Rare {
 }
 
 impl State {
+    pub(super) fn is_done(&self) -> bool {
+        self.conclusion.is_some()
+    }
+
     fn is_barred(&self) -> bool {
         self.rare.as_ref().is_some_and(|rare| rare.barred.is_some())
     }
@@ -124,6 +129,8 @@ pub(super) enum NoOutcome {
 #[must_use]
 pub(super) struct Settled {
     pub(super) listeners: Listeners,
+    /// There is an error, and it is not that the task was cancelled.
+    pub(super) failed: bool,
     /// Holds a link, whose last owner this may be.
     _place: Place,
 }
@@ -136,36 +143,39 @@ impl Shared {
 
     /// One whose task may be run again.
     pub(crate) fn with_retry(task: &'static str, desk: Weak<dyn Desk>, retry: Option<Box<Retry>>) -> Arc<Self> {
+        Self::of(Origin::new(task, desk, retry))
+    }
+
+    /// One more of this origin.
+    pub(crate) fn of(origin: Arc<Origin>) -> Arc<Self> {
         Arc::new(Self {
-            task,
-            retry,
-            desk,
+            origin,
             handles: AtomicU32::new(0),
-            state: Mutex::new(State { place: Place::Queued, rare: None }),
+            is_done: AtomicBool::new(false),
+            state: Mutex::new(State { place: Place::Queued, rare: None, conclusion: None }),
             done: Condvar::new(),
-            outcome: OnceLock::new(),
         })
     }
 
     /// The task's name.
     pub(crate) fn task(&self) -> &'static str {
-        self.task
+        self.origin.task
     }
 
     /// What is to become of failures.
     pub(crate) fn retry(&self) -> Option<&Retry> {
-        self.retry.as_deref()
+        self.origin.retry.as_deref()
     }
 
     /// Who runs its callbacks.
     pub(super) fn desk(&self) -> &Weak<dyn Desk> {
-        &self.desk
+        &self.origin.desk
     }
 
     /// Posts the task unless it is cancelled: that cannot happen while `post` runs, under the future's lock.
     pub(crate) fn post_with<E>(&self, post: impl FnOnce() -> Result<(Arc<dyn Link>, Ticket), E>) -> Posting<E> {
         let mut state = self.state.lock();
-        if self.outcome.get().is_some() {
+        if state.is_done() {
             return Posting::Cancelled;
         }
         if let Some(error) = state.rare.as_mut().and_then(|rare| rare.barred.take()) {
@@ -199,7 +209,7 @@ impl Shared {
     /// Hears that the task goes into a pack. False if it is not to run.
     pub(super) fn load_onto(&self, pack: &Arc<Pack>, item: u32) -> bool {
         let mut state = self.state.lock();
-        if self.outcome.get().is_some() || state.is_barred() {
+        if state.is_done() || state.is_barred() {
             return false;
         }
         let before = mem::replace(&mut state.place, Place::Packed { pack: Arc::clone(pack), item });
@@ -220,12 +230,17 @@ impl Shared {
 
     /// Whether nobody needs to run the task any more because it was cancelled.
     pub(crate) fn is_cancelled(&self) -> bool {
-        self.outcome.get().and_then(Conclusion::error).is_some_and(TaskError::is_cancellation)
+        self.is_done() && self.state.lock().conclusion.as_ref().is_some_and(Conclusion::is_cancellation)
+    }
+
+    /// Whether there is an error, and it is not that the task was cancelled.
+    pub(super) fn has_failed(&self) -> bool {
+        self.outcome().is_some_and(|outcome| outcome.error().is_some() && !outcome.is_cancellation())
     }
 
     /// Whether there is an outcome.
     pub(crate) fn is_done(&self) -> bool {
-        self.outcome.get().is_some()
+        self.is_done.load(Ordering::Acquire)
     }
 
     /// Brings the outcome and wakes all who wait for it. The callbacks are the caller's to run, in this order, with
@@ -233,7 +248,7 @@ impl Shared {
     #[must_use = "the callbacks are to be run"]
     pub(crate) fn complete(&self, outcome: Result<Encoded, TaskError>) -> Vec<Callback> {
         self.try_complete(outcome).unwrap_or_else(|state| {
-            pool_ipc::tell!(Debug, "the future of task {} is {state} and was completed again", self.task);
+            pool_ipc::tell!(Debug, "the future of task {} is {state} and was completed again", self.task());
             Vec::new()
         })
     }
@@ -246,7 +261,7 @@ impl Shared {
         sleepers: &mut Sleepers,
     ) -> Vec<Callback> {
         self.try_settle(outcome).map(|settled| self.announce_with(settled, sleepers)).unwrap_or_else(|state| {
-            pool_ipc::tell!(Debug, "the future of task {} is {state} and was completed again", self.task);
+            pool_ipc::tell!(Debug, "the future of task {} is {state} and was completed again", self.task());
             Vec::new()
         })
     }
@@ -259,15 +274,15 @@ impl Shared {
     fn try_settle(&self, outcome: Result<Encoded, TaskError>) -> Result<Settled, FutureState> {
         let place = outcome.as_ref().err().map_or(Place::Finished, Self::place_of);
         let mut state = self.state.lock();
-        if self.outcome.get().is_some() {
-            return Err(self.snapshot_of(&state.place));
+        if state.is_done() {
+            return Err(self.snapshot_of(&state));
         }
         Ok(self.settle(&mut state, place, outcome))
     }
 
     /// Cancels the task if it has not begun. True if it is cancelled, by this call or before.
     pub(crate) fn cancel(&self) -> bool {
-        let desk = self.desk.upgrade();
+        let desk = self.desk().upgrade();
         if self.is_done() || desk.as_ref().is_some_and(|desk| desk.is_foreign()) {
             return self.is_cancelled();
         }
@@ -281,7 +296,7 @@ impl Shared {
             Some(desk) => desk.recall(&mut take_back),
             None => drop(take_back()),
         }
-        if let (Some(_), Some(desk)) = (&self.retry, desk) {
+        if let (Some(_), Some(desk)) = (self.retry(), desk) {
             desk.withdrawn();
         }
         self.hand_over(callbacks);
@@ -314,9 +329,9 @@ impl Shared {
 
     /// The error of a task that does not begin any more, and may have failed before.
     fn last_error(&self, error: TaskError) -> TaskError {
-        match &self.retry {
+        match self.retry() {
             None => error,
-            Some(retry) => retry.last_error(self.task, 0, error),
+            Some(retry) => retry.last_error(self.task(), 0, error),
         }
     }
 
@@ -325,7 +340,7 @@ impl Shared {
         if self.is_done() || self.cancel() {
             return self.is_cancelled();
         }
-        let desk = self.desk.upgrade().filter(|desk| !desk.is_foreign());
+        let desk = self.desk().upgrade().filter(|desk| !desk.is_foreign());
         if let Some(desk) = &desk {
             let owner: Owner = Arc::<Self>::clone(self);
             desk.kill(owner);
@@ -351,13 +366,13 @@ impl Shared {
     }
 
     /// The outcome, if it is there.
-    pub(super) fn outcome(&self) -> Option<&Conclusion> {
-        self.outcome.get()
+    pub(super) fn outcome(&self) -> Option<Conclusion> {
+        if self.is_done() { self.state.lock().conclusion.clone() } else { None }
     }
 
     /// Waits for the outcome: for ever without a deadline, and not at all with one that has passed.
-    pub(super) fn wait(&self, deadline: Option<Instant>) -> Result<&Conclusion, NoOutcome> {
-        if let Some(outcome) = self.outcome.get() {
+    pub(super) fn wait(&self, deadline: Option<Instant>) -> Result<Conclusion, NoOutcome> {
+        if let Some(outcome) = self.outcome() {
             return Ok(outcome);
         }
         if is_past(deadline) {
@@ -368,18 +383,18 @@ impl Shared {
         }
         let mut state = self.state.lock();
         loop {
-            if let Some(outcome) = self.outcome.get() {
-                return Ok(outcome);
+            if let Some(outcome) = &state.conclusion {
+                return Ok(outcome.clone());
             }
             if wait(&self.done, &mut state, deadline) == Wakeup::TooLate {
-                return self.outcome.get().ok_or(NoOutcome::TooLate);
+                return state.conclusion.clone().ok_or(NoOutcome::TooLate);
             }
         }
     }
 
     /// Why the calling thread would wait for ever: it would bring the outcome itself, or another process will.
     pub(super) fn never(&self) -> Option<NoOutcome> {
-        let desk = self.desk.upgrade()?;
+        let desk = self.desk().upgrade()?;
         match desk.is_current_thread() {
             _ if desk.is_foreign() => Some(NoOutcome::Forked),
             true => Some(NoOutcome::WouldDeadlock),
@@ -390,12 +405,12 @@ impl Shared {
     /// Whether this process is a fork of the one that the future is completed in. A future without a desk is at home
     /// wherever it is.
     fn is_foreign(&self) -> bool {
-        self.desk.upgrade().is_some_and(|desk| desk.is_foreign())
+        self.desk().upgrade().is_some_and(|desk| desk.is_foreign())
     }
 
     /// Which of the states it is in, at one moment.
     pub(super) fn snapshot(&self) -> FutureState {
-        self.snapshot_of(&self.state.lock().place)
+        self.snapshot_of(&self.state.lock())
     }
 
     pub(super) fn add_handle(&self) {
@@ -412,8 +427,8 @@ impl Shared {
         self.handles.load(Ordering::Acquire) == 1
     }
 
-    fn snapshot_of(&self, place: &Place) -> FutureState {
-        match place {
+    fn snapshot_of(&self, state: &State) -> FutureState {
+        match &state.place {
             Place::Queued => FutureState::Pending,
             Place::Posted(posted) if !self.is_foreign() && posted.0.is_running(posted.1, 0) => FutureState::Running,
             Place::Packed { pack, item } if !self.is_foreign() && pack.is_running(*item) => FutureState::Running,
@@ -421,7 +436,7 @@ impl Shared {
             Place::Running => FutureState::Running,
             Place::Cancelled => FutureState::Cancelled,
             Place::Notified => FutureState::CancelledAndNotified,
-            Place::Finished => match self.outcome.get() {
+            Place::Finished => match &state.conclusion {
                 Some(kept) if kept.error().is_none() => FutureState::Returned,
                 _ => FutureState::Failed,
             },
@@ -448,10 +463,12 @@ impl Shared {
 
     /// The one step to an outcome. The caller holds the lock and has seen that there is none.
     fn settle(&self, state: &mut State, place: Place, outcome: Result<Encoded, TaskError>) -> Settled {
-        let unset = self.outcome.set(outcome.into());
-        debug_assert!(unset.is_ok(), "the outcome is only set here, under the lock, by callers that saw none");
+        let failed = outcome.as_ref().is_err_and(|error| !error.is_cancellation());
+        let before = state.conclusion.replace(outcome.into());
+        debug_assert!(before.is_none(), "the outcome is only set here, under the lock, by callers that saw none");
+        self.is_done.store(true, Ordering::Release);
         let listeners = state.rare.take().map(|rare| rare.listeners).unwrap_or_default();
-        Settled { listeners, _place: mem::replace(&mut state.place, place) }
+        Settled { listeners, failed, _place: mem::replace(&mut state.place, place) }
     }
 }
 
@@ -477,4 +494,4 @@ impl Recall {
 
 /// Beside this a pending future has the two counts of its `Arc`, its handle and its place in a pack.
 #[cfg(all(target_os = "linux", target_pointer_width = "64", not(loom)))]
-const _: () = assert!(size_of::<Shared>() <= 112);
+const _: () = assert!(size_of::<Shared>() <= 72);

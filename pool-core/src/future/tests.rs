@@ -118,10 +118,10 @@ fn a_task_that_is_had_back_from_a_pack_brings_its_neighbours_and_leaves_those_th
 /// A frame of tasks that waited together from the beginning, whose ranks are 5, 6 and so on, and their futures.
 fn filled(count: u64) -> (Arc<FakeDesk>, Vec<Future<u32>>, Frame) {
     let (desk, weak) = desk();
-    let mut filling = Filling::new(64);
+    let mut filling = Filling::new(64, 5);
     let future = |rank: u64| {
         let mut shared = Shared::new("work", weak.clone());
-        filling.add(&mut shared, &[9, rank as u8], rank);
+        filling.add(&mut shared, &[9, rank as u8]);
         Future::of(shared)
     };
     let futures = (5..5 + count).map(future).collect();

@@ -48,7 +48,8 @@ impl Encoded {
     }
 }
 
-/// What a future keeps of its outcome: small values without any memory beside it.
+/// What a future keeps of its outcome: small values without any memory beside it. Cheap to clone.
+#[derive(Clone)]
 pub(super) enum Conclusion {
     /// The bytes from `start` to `len`.
     Small {
@@ -56,8 +57,8 @@ pub(super) enum Conclusion {
         len: u8,
         bytes: [u8; Conclusion::SMALL],
     },
-    Value(Box<Encoded>),
-    Error(Box<TaskError>),
+    Value(Arc<Encoded>),
+    Error(Arc<TaskError>),
 }
 
 impl Conclusion {
@@ -75,6 +76,10 @@ impl Conclusion {
         }
     }
 
+    pub(super) fn is_cancellation(&self) -> bool {
+        self.error().is_some_and(TaskError::is_cancellation)
+    }
+
     pub(super) fn error(&self) -> Option<&TaskError> {
         match self {
             Self::Small { .. } | Self::Value(_) => None,
@@ -87,11 +92,11 @@ impl From<Result<Encoded, TaskError>> for Conclusion {
     fn from(outcome: Result<Encoded, TaskError>) -> Self {
         let encoded = match outcome {
             Ok(encoded) => encoded,
-            Err(error) => return Self::Error(Box::new(error)),
+            Err(error) => return Self::Error(Arc::new(error)),
         };
         let from = match &encoded.body {
             body @ (Body::Owned(_) | Body::Small(_)) if body.len() <= Self::SMALL => body.as_slice(),
-            _ => return Self::Value(Box::new(encoded)),
+            _ => return Self::Value(Arc::new(encoded)),
         };
         let mut bytes = [0; Self::SMALL];
         bytes[..from.len()].copy_from_slice(from);

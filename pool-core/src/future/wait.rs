@@ -12,7 +12,6 @@ use std::time::{Duration, Instant};
 use crate::error::{TaskError, WaitTimedOut};
 use crate::future::listening::Listening;
 use crate::future::state::NoOutcome;
-use crate::future::value::Conclusion;
 use crate::future::watch::{Until, Watch};
 use crate::future::{Future, deadline, is_past};
 
@@ -143,7 +142,7 @@ fn is_met<T>(futures: &[Future<T>], until: ReturnWhen) -> bool {
 }
 
 fn has_failed<T>(future: &Future<T>) -> bool {
-    future.shared().outcome().and_then(Conclusion::error).is_some_and(|error| !error.is_cancellation())
+    future.shared().has_failed()
 }
 
 fn wait_for<T>(futures: &[Future<T>], until: ReturnWhen, deadline: Option<Instant>) -> Result<(), WaitError> {

@@ -71,8 +71,12 @@ impl Backlog {
     pub(crate) fn push_small(&self, shared: &mut Arc<Shared>, request: &[u8], together: usize) {
         let mut queue = self.queue.lock();
         let rank = self.next_rank();
-        let filling = queue.filling.get_or_insert_with(|| Filling::new(together));
-        filling.add(shared, request, rank);
+        if queue.filling.as_ref().is_some_and(|filling| filling.next_rank() != rank) {
+            // Somebody has found an idle worker meanwhile.
+            queue.end_pack();
+        }
+        let filling = queue.filling.get_or_insert_with(|| Filling::new(together, rank));
+        filling.add(shared, request);
         if filling.len() >= together {
             queue.end_pack();
         }
@@ -280,8 +284,13 @@ mod tests {
     fn frames_that_came_back_at_different_times_go_by_rank() {
         let backlog = Backlog::default();
         backlog.give_back(vec![frame(4), frame(5), frame(9)]);
-        backlog.give_back(vec![frame(1), frame(6)]);
-        backlog.unpop(vec![frame(3)]);
+        backlog.give_back(vec![frame(1), frame(3), frame(6)]);
+        assert_eq!(backlog.reserve(2), 2);
+        let popped = [pop(&backlog, 0), pop(&backlog, 0)].map(|popped| match popped {
+            Popped::Frame(frame) => frame,
+            other => panic!("{other:?}"),
+        });
+        backlog.unpop(popped.into());
         assert_eq!(drain(&backlog), [1, 3, 4, 5, 6, 9]);
         assert!(!backlog.is_overdue());
     }
