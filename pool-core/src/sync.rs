@@ -17,9 +17,9 @@ pub(crate) use self::modelled::{Condvar, Mutex, MutexGuard};
 pub(crate) use self::plain::{Condvar, Mutex, MutexGuard};
 #[cfg(loom)]
 pub(crate) use loom::sync::atomic::{AtomicBool, AtomicU32};
+pub(crate) use std::sync::atomic::Ordering;
 #[cfg(not(loom))]
 pub(crate) use std::sync::atomic::{AtomicBool, AtomicU32};
-pub(crate) use std::sync::atomic::Ordering;
 
 /// How a wait on a condition variable ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,6 +91,7 @@ pub(crate) mod plain {
             Held(Some(self.0.lock().unwrap_or_else(PoisonError::into_inner)))
         }
 
+        #[cfg(not(loom))]
         pub(crate) fn get_mut(&mut self) -> &mut T {
             self.0.get_mut().unwrap_or_else(PoisonError::into_inner)
         }
@@ -127,6 +128,7 @@ pub(crate) mod plain {
         }
 
         /// Whether somebody waits, to one who has changed under the lock what that is for.
+        #[cfg(not(loom))]
         pub(crate) fn is_awaited(&self) -> bool {
             self.waiting.load(Ordering::Relaxed) > 0
         }
