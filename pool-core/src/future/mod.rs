@@ -17,6 +17,7 @@ mod listeners;
 mod listening;
 mod origin;
 mod pack;
+mod place;
 mod retry;
 mod snapshot;
 mod state;

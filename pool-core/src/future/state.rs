@@ -2,18 +2,18 @@
 //!
 //! ```text
 //!            post_with                                        complete
-//!   Queued ------------> Posted      Running ---------+----------------------> Finished
-//!     |  ^                 |            ^             |  (from Queued, Posted and Running)
-//!     |  +-----------------+            |
-//!     |        unpost                   | set_running_or_notify_cancel (from Queued)
-//!     |                                 |
-//!     +-- cancel ----> Cancelled ---> Notified
+//!   Queued ------------> Posted      Running ---------+----------------------> Done
+//!     |  ^                 |            ^             |  (from Queued, Posted and Running)  ^
+//!     |  +-----------------+            |                                                   |
+//!     |        unpost                   | set_running_or_notify_cancel (from Queued)        |
+//!     |                                                                                     |
+//!     +-- cancel ---------------------------------------------------------------------------+
 //!         (from Queued; from Posted where the link gives the frame back)
 //! ```
 //!
 //! Keeps true:
-//! 1. The outcome is set once, under the lock, together with the step to Finished or Cancelled, and never changes. That it is
-//!    there is seen without the lock.
+//! 1. The outcome is set once, under the lock, by the step to Done, and never changes. That it is there is seen without the
+//!    lock.
 //! 2. Listeners are taken out in that same step. Each is called once, by the thread that took it out, after the lock.
 //! 3. Lock order: the future's lock, then the link's. Links never call back into futures.
 //!
@@ -32,6 +32,7 @@ use crate::future::listeners::Listeners;
 use crate::future::listening::Sleepers;
 use crate::future::origin::Origin;
 use crate::future::pack::{Pack, Rest, Returned};
+use crate::future::place::Place;
 use crate::future::retry::Retry;
 use crate::future::snapshot::FutureState;
 use crate::future::value::{Conclusion, Encoded};
@@ -44,6 +45,8 @@ pub(crate) struct Shared {
     handles: AtomicU32,
     /// There is an outcome: set once, under the lock, and looked at without.
     is_done: AtomicBool,
+    /// The task is cancelled, and a completer has heard of it. Set under the lock.
+    is_notified: AtomicBool,
     pub(super) state: Mutex<State>,
     /// Notified once, when the outcome is there.
     pub(super) done: Condvar,
@@ -53,8 +56,6 @@ pub(super) struct State {
     place: Place,
     /// What most futures do without.
     rare: Option<Box<Rare>>,
-    /// Set once.
-    conclusion: Option<Conclusion>,
 }
 
 #[derive(Default)]
@@ -66,7 +67,7 @@ struct Rare {
 
 impl State {
     pub(super) fn is_done(&self) -> bool {
-        self.conclusion.is_some()
+        self.place.is_done()
     }
 
     fn is_barred(&self) -> bool {
@@ -82,24 +83,6 @@ impl State {
     pub(super) fn listeners_there(&mut self) -> Option<&mut Listeners> {
         self.rare.as_mut().map(|rare| &mut rare.listeners)
     }
-}
-
-/// Where the task is. Only `Shared`'s methods move it; the drawing above has every step.
-enum Place {
-    /// With the pool, or with nobody yet.
-    Queued,
-    /// With a worker, which may or may not have begun it, in a frame of its own. Most tasks of many have a pack instead.
-    Posted(Box<(Arc<dyn Link>, Ticket)>),
-    /// The same, with others, or about to be.
-    Packed { pack: Arc<Pack>, item: u32 },
-    /// A completer said that it runs.
-    Running,
-    /// The outcome is `TaskError::Cancelled`, or `Exhausted` with that at its end.
-    Cancelled,
-    /// The same, and a completer has heard of it.
-    Notified,
-    /// There is any other outcome.
-    Finished,
 }
 
 /// What came of an attempt to post a future's task.
@@ -152,7 +135,8 @@ impl Shared {
             origin,
             handles: AtomicU32::new(0),
             is_done: AtomicBool::new(false),
-            state: Mutex::new(State { place: Place::Queued, rare: None, conclusion: None }),
+            is_notified: AtomicBool::new(false),
+            state: Mutex::new(State { place: Place::Queued, rare: None }),
             done: Condvar::new(),
         })
     }
@@ -179,7 +163,7 @@ impl Shared {
             return Posting::Cancelled;
         }
         if let Some(error) = state.rare.as_mut().and_then(|rare| rare.barred.take()) {
-            let settled = self.settle(&mut state, Self::place_of(&error), Err(self.last_error(error)));
+            let settled = self.settle(&mut state, Err(self.last_error(error)));
             drop(state);
             let callbacks = self.announce(settled);
             self.hand_over(callbacks);
@@ -230,12 +214,12 @@ impl Shared {
 
     /// Whether nobody needs to run the task any more because it was cancelled.
     pub(crate) fn is_cancelled(&self) -> bool {
-        self.is_done() && self.state.lock().conclusion.as_ref().is_some_and(Conclusion::is_cancellation)
+        self.is_done() && matches!(&self.state.lock().place, Place::Error(error) if error.is_cancellation())
     }
 
     /// Whether there is an error, and it is not that the task was cancelled.
     pub(super) fn has_failed(&self) -> bool {
-        self.outcome().is_some_and(|outcome| outcome.error().is_some() && !outcome.is_cancellation())
+        self.outcome().as_ref().and_then(Conclusion::error).is_some_and(|error| !error.is_cancellation())
     }
 
     /// Whether there is an outcome.
@@ -272,12 +256,11 @@ impl Shared {
     }
 
     fn try_settle(&self, outcome: Result<Encoded, TaskError>) -> Result<Settled, FutureState> {
-        let place = outcome.as_ref().err().map_or(Place::Finished, Self::place_of);
         let mut state = self.state.lock();
         if state.is_done() {
             return Err(self.snapshot_of(&state));
         }
-        Ok(self.settle(&mut state, place, outcome))
+        Ok(self.settle(&mut state, outcome))
     }
 
     /// Cancels the task if it has not begun. True if it is cancelled, by this call or before.
@@ -317,12 +300,11 @@ impl Shared {
     }
 
     fn end_unbegun(&self, mut state: MutexGuard<'_, State>, error: &TaskError) -> (Vec<Callback>, Option<Recall>) {
-        let place = Self::place_of(error);
         let recalled = match Self::take_back(&state.place) {
             TakenBack::Yes(recalled) => recalled,
             TakenBack::No(recalled) => return (Vec::new(), recalled),
         };
-        let settled = self.settle(&mut state, place, Err(self.last_error(error.clone())));
+        let settled = self.settle(&mut state, Err(self.last_error(error.clone())));
         drop(state);
         (self.announce(settled), recalled)
     }
@@ -348,26 +330,24 @@ impl Shared {
         desk.is_some()
     }
 
-    fn place_of(error: &TaskError) -> Place {
-        if error.is_cancellation() { Place::Cancelled } else { Place::Finished }
-    }
-
     /// Says that the task begins, or hears that it was cancelled. True if it is to run.
     pub(super) fn set_running_or_notify_cancel(&self) -> bool {
         let mut state = self.state.lock();
-        let (place, runs) = match &state.place {
-            Place::Queued => (Place::Running, true),
-            Place::Cancelled => (Place::Notified, false),
-            Place::Posted(_) | Place::Packed { .. } | Place::Running => return true,
-            Place::Notified | Place::Finished => return false,
-        };
-        state.place = place;
-        runs
+        match &state.place {
+            Place::Queued => state.place = Place::Running,
+            Place::Posted(_) | Place::Packed { .. } | Place::Running => {}
+            Place::Error(error) => {
+                self.is_notified.store(error.is_cancellation(), Ordering::Relaxed);
+                return false;
+            }
+            Place::Small(_) | Place::Value(_) => return false,
+        }
+        true
     }
 
     /// The outcome, if it is there.
     pub(super) fn outcome(&self) -> Option<Conclusion> {
-        if self.is_done() { self.state.lock().conclusion.clone() } else { None }
+        if self.is_done() { self.state.lock().place.conclusion() } else { None }
     }
 
     /// Waits for the outcome: for ever without a deadline, and not at all with one that has passed.
@@ -383,11 +363,11 @@ impl Shared {
         }
         let mut state = self.state.lock();
         loop {
-            if let Some(outcome) = &state.conclusion {
-                return Ok(outcome.clone());
+            if let Some(outcome) = state.place.conclusion() {
+                return Ok(outcome);
             }
             if wait(&self.done, &mut state, deadline) == Wakeup::TooLate {
-                return state.conclusion.clone().ok_or(NoOutcome::TooLate);
+                return state.place.conclusion().ok_or(NoOutcome::TooLate);
             }
         }
     }
@@ -434,12 +414,10 @@ impl Shared {
             Place::Packed { pack, item } if !self.is_foreign() && pack.is_running(*item) => FutureState::Running,
             Place::Posted(_) | Place::Packed { .. } => FutureState::Pending,
             Place::Running => FutureState::Running,
-            Place::Cancelled => FutureState::Cancelled,
-            Place::Notified => FutureState::CancelledAndNotified,
-            Place::Finished => match &state.conclusion {
-                Some(kept) if kept.error().is_none() => FutureState::Returned,
-                _ => FutureState::Failed,
-            },
+            Place::Small(_) | Place::Value(_) => FutureState::Returned,
+            Place::Error(error) if !error.is_cancellation() => FutureState::Failed,
+            Place::Error(_) if self.is_notified.load(Ordering::Relaxed) => FutureState::CancelledAndNotified,
+            Place::Error(_) => FutureState::Cancelled,
         }
     }
 
@@ -457,18 +435,17 @@ impl Shared {
                 Returned::Yes(rest) => TakenBack::Yes(rest.map(Recall::with)),
                 Returned::No(rest) => TakenBack::No(rest.map(Recall::with)),
             },
-            Place::Cancelled | Place::Notified | Place::Running | Place::Finished => TakenBack::No(None),
+            Place::Running | Place::Small(_) | Place::Value(_) | Place::Error(_) => TakenBack::No(None),
         }
     }
 
     /// The one step to an outcome. The caller holds the lock and has seen that there is none.
-    fn settle(&self, state: &mut State, place: Place, outcome: Result<Encoded, TaskError>) -> Settled {
+    fn settle(&self, state: &mut State, outcome: Result<Encoded, TaskError>) -> Settled {
+        debug_assert!(!state.is_done(), "the outcome is only set here, under the lock, by callers that saw none");
         let failed = outcome.as_ref().is_err_and(|error| !error.is_cancellation());
-        let before = state.conclusion.replace(outcome.into());
-        debug_assert!(before.is_none(), "the outcome is only set here, under the lock, by callers that saw none");
         self.is_done.store(true, Ordering::Release);
         let listeners = state.rare.take().map(|rare| rare.listeners).unwrap_or_default();
-        Settled { listeners, failed, _place: mem::replace(&mut state.place, place) }
+        Settled { listeners, failed, _place: mem::replace(&mut state.place, Conclusion::from(outcome).into()) }
     }
 }
 
@@ -494,4 +471,4 @@ impl Recall {
 
 /// Beside this a pending future has the two counts of its `Arc`, its handle and its place in a pack.
 #[cfg(all(target_os = "linux", target_pointer_width = "64", not(loom)))]
-const _: () = assert!(size_of::<Shared>() <= 72);
+const _: () = assert!(size_of::<Shared>() <= 56);

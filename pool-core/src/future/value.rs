@@ -51,58 +51,58 @@ impl Encoded {
 /// What a future keeps of its outcome: small values without any memory beside it. Cheap to clone.
 #[derive(Clone)]
 pub(super) enum Conclusion {
-    /// The bytes from `start` to `len`.
-    Small {
-        start: u8,
-        len: u8,
-        bytes: [u8; Conclusion::SMALL],
-    },
+    Small(SmallValue),
     Value(Arc<Encoded>),
     Error(Arc<TaskError>),
 }
 
-impl Conclusion {
-    /// As many bytes as make it no larger than two pointers.
-    const SMALL: usize = 13;
+/// The bytes from `start` to `len`.
+#[derive(Clone, Copy)]
+pub(super) struct SmallValue {
+    start: u8,
+    len: u8,
+    bytes: [u8; Self::MOST],
+}
 
+impl SmallValue {
+    /// As many bytes as make a conclusion no larger than two pointers.
+    const MOST: usize = 13;
+
+    fn of(encoded: &Encoded) -> Option<Self> {
+        let (Body::Owned(_) | Body::Small(_)) = &encoded.body else { return None };
+        let from = encoded.body.as_slice();
+        let mut bytes = [0; Self::MOST];
+        bytes.get_mut(..from.len())?.copy_from_slice(from);
+        // What begins beyond its end has no bytes, wherever that is.
+        Some(Self { start: encoded.start.min(from.len()) as u8, len: from.len() as u8, bytes })
+    }
+
+    fn value(&self) -> &[u8] {
+        self.bytes.get(usize::from(self.start)..usize::from(self.len)).unwrap_or_default()
+    }
+}
+
+impl Conclusion {
     /// The value, afresh, or a copy of the error.
     pub(super) fn decode<T: DeserializeOwned>(&self, task: &str) -> Result<T, TaskError> {
         match self {
-            Self::Small { start, len, bytes } => {
-                decode_value(task, bytes.get(usize::from(*start)..usize::from(*len)).unwrap_or_default(), None)
-            }
+            Self::Small(small) => decode_value(task, small.value(), None),
             Self::Value(encoded) => encoded.decode(task),
             Self::Error(error) => Err((**error).clone()),
         }
     }
 
-    pub(super) fn is_cancellation(&self) -> bool {
-        self.error().is_some_and(TaskError::is_cancellation)
-    }
-
     pub(super) fn error(&self) -> Option<&TaskError> {
-        match self {
-            Self::Small { .. } | Self::Value(_) => None,
-            Self::Error(error) => Some(error),
-        }
+        if let Self::Error(error) = self { Some(error) } else { None }
     }
 }
 
 impl From<Result<Encoded, TaskError>> for Conclusion {
     fn from(outcome: Result<Encoded, TaskError>) -> Self {
-        let encoded = match outcome {
-            Ok(encoded) => encoded,
-            Err(error) => return Self::Error(Arc::new(error)),
-        };
-        let from = match &encoded.body {
-            body @ (Body::Owned(_) | Body::Small(_)) if body.len() <= Self::SMALL => body.as_slice(),
-            _ => return Self::Value(Arc::new(encoded)),
-        };
-        let mut bytes = [0; Self::SMALL];
-        bytes[..from.len()].copy_from_slice(from);
-        // What begins beyond its end has no bytes, wherever that is.
-        let (start, len) = (encoded.start.min(from.len()) as u8, from.len() as u8);
-        Self::Small { start, len, bytes }
+        match outcome {
+            Ok(encoded) => SmallValue::of(&encoded).map_or_else(|| Self::Value(Arc::new(encoded)), Self::Small),
+            Err(error) => Self::Error(Arc::new(error)),
+        }
     }
 }
 

@@ -128,8 +128,9 @@ impl PackWriter {
         self.bytes.extend_from_slice(request);
     }
 
-    /// The request.
-    pub(crate) fn finish(self) -> Vec<u8> {
+    /// The request, without memory that it does not need.
+    pub(crate) fn finish(mut self) -> Vec<u8> {
+        self.bytes.shrink_to_fit();
         self.bytes
     }
 }
