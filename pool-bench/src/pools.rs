@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use pool_core::ProcessPoolExecutor;
+use pool_core::{ProcessPoolExecutor, SharedMemory};
 use rustix::time::{ClockId, clock_gettime};
 
 use crate::case::Failure;
@@ -50,7 +50,12 @@ pub(crate) fn started(workers: usize) -> Result<ProcessPoolExecutor, Failure> {
 
 /// A pool of one worker that is pinned to that core, and that is there.
 pub(crate) fn pinned(core: usize) -> Result<ProcessPoolExecutor, Failure> {
-    let pool = ProcessPoolExecutor::new(1)?;
+    pinned_on(SharedMemory::new(), core)
+}
+
+/// The same with a backend that is not the usual one.
+pub(crate) fn pinned_on(backend: SharedMemory, core: usize) -> Result<ProcessPoolExecutor, Failure> {
+    let pool = ProcessPoolExecutor::builder().max_workers(1).backend(backend).build()?;
     let pid = pool.submit(std::process::id, ())?.result()?;
     cores::pin_process(pid, core)?;
     Ok(pool)

@@ -10,7 +10,8 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::Arc;
-use std::time::Instant;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
@@ -21,6 +22,7 @@ use crate::backend::{Link, LinkEvent, LinkId};
 use crate::job_control;
 use crate::look::{Looks, Next};
 use crate::slot::bulk::REST;
+use crate::spin::Spin;
 use crate::stderr::{Ear, Repeater, WorkerStderr};
 
 /// How many events one wait takes from the kernel.
@@ -38,6 +40,10 @@ pub(crate) trait ProcessLink: Link {
     fn on_bell(&self, events: &mut Vec<LinkEvent>) -> Next;
     /// Its control channel has messages, or its end. It is read until it is empty.
     fn on_control(&self, events: &mut Vec<LinkEvent>);
+    /// Looks whether its worker, which need not ring, has something to tell.
+    fn peek(&self, _events: &mut Vec<LinkEvent>) {}
+    /// Has the worker ring for nothing, until the next look of [`on_bell`](Self::on_bell).
+    fn disarm(&self) {}
     /// When it has something to let go of, if nothing happens until then.
     fn rests_at(&self) -> Option<Instant> {
         None
@@ -62,6 +68,8 @@ pub(crate) enum Source {
 pub(crate) struct ProcessHub {
     epoll: OwnedFd,
     wake: OwnedFd,
+    /// Somebody was to be woken who may not sleep.
+    roused: AtomicBool,
     links: Mutex<HashMap<LinkId, Arc<dyn ProcessLink>>>,
     /// Held by the one thread that waits.
     turn: Mutex<Turn>,
@@ -75,7 +83,16 @@ struct Turn {
     looks: Looks,
     /// When links are asked to let go of what they do not use.
     rest: Option<Instant>,
+    /// For who looks for a moment before it sleeps.
+    spin: Spin,
+    /// Links whose workers ring for nothing, which must not be so while somebody sleeps.
+    disarmed: Vec<LinkId>,
+    /// How many waits in a row ended without a look at the set.
+    unheard: u32,
 }
+
+/// After so many waits that found something by looking the set is looked at, too: it tells of ends and of messages.
+const MOST_UNHEARD: u32 = 32;
 
 impl fmt::Debug for ProcessHub {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -84,13 +101,15 @@ impl fmt::Debug for ProcessHub {
 }
 
 impl ProcessHub {
-    pub(crate) fn new() -> io::Result<Self> {
+    /// A hub without links. Who waits looks at their memory for so long before it sleeps.
+    pub(crate) fn new(spin: Duration) -> io::Result<Self> {
         job_control::arrange();
         let epoll = epoll::create(CreateFlags::CLOEXEC)?;
         let wake = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
         epoll::add(&epoll, &wake, EventData::new_u64(WAKE), EventFlags::IN | EventFlags::ET)?;
-        let (links, turn, repeater) = (Mutex::default(), Mutex::default(), Mutex::default());
-        Ok(Self { epoll, wake, links, turn, repeater })
+        let turn = Mutex::new(Turn { spin: Spin::new(spin), ..Turn::default() });
+        let roused = AtomicBool::new(false);
+        Ok(Self { epoll, wake, roused, links: Mutex::default(), turn, repeater: Mutex::default() })
     }
 
     /// Watches a link from now on. What happened before is not missed: the set looks at the state of each descriptor.
@@ -127,12 +146,17 @@ impl ProcessHub {
     }
 
     pub(crate) fn wake(&self) {
+        self.roused.store(true, Ordering::SeqCst);
         // It can only fail when 2^64 wake-ups are pending, and then one more changes nothing.
         let _ = rustix::io::write(&self.wake, &1u64.to_ne_bytes());
     }
 
     pub(crate) fn wait(&self, deadline: Option<Instant>, events: &mut Vec<LinkEvent>) {
         let mut turn = self.turn.lock();
+        if !turn.spin.is_off() && self.has_found(&mut turn, events) {
+            return;
+        }
+        let deadline = if events.is_empty() { deadline } else { Some(Instant::now()) };
         let deadline = turn.rest.into_iter().chain(deadline).min();
         let timeout = turn.looks.bound(deadline).map(|deadline| deadline.saturating_duration_since(Instant::now()));
         // Where the duration is beyond what the kernel counts, 68 years will do.
@@ -163,6 +187,35 @@ impl ProcessHub {
         }
     }
 
+    /// Looks for a moment at the links that have something to do, whose workers need not ring meanwhile. True: there is
+    /// something, and nobody needs to look at the set.
+    fn has_found(&self, turn: &mut Turn, events: &mut Vec<LinkEvent>) -> bool {
+        let busy = |link: &&Arc<dyn ProcessLink>| link.outstanding() > 0;
+        let links: Vec<_> = self.links.lock().values().filter(busy).cloned().collect();
+        for link in &links {
+            if !turn.disarmed.contains(&link.id()) {
+                turn.disarmed.push(link.id());
+                link.disarm();
+            }
+        }
+        let mut was_roused = false;
+        let mut look = || {
+            links.iter().for_each(|link| link.peek(events));
+            was_roused = self.roused.swap(false, Ordering::SeqCst);
+            was_roused || !events.is_empty()
+        };
+        let found = !links.is_empty() && turn.spin.until(&mut look);
+        turn.unheard = if found { turn.unheard + 1 } else { MOST_UNHEARD };
+        if turn.unheard < MOST_UNHEARD {
+            return true;
+        }
+        turn.unheard = 0;
+        for id in std::mem::take(&mut turn.disarmed) {
+            self.hear_bell(id, turn, events);
+        }
+        false
+    }
+
     /// Has links let go of what they do not use, and tells when to ask again.
     fn rest(&self, now: Instant) -> Option<Instant> {
         let links: Vec<_> = self.links.lock().values().cloned().collect();
@@ -190,6 +243,8 @@ impl ProcessHub {
 
     fn hear_bell(&self, id: LinkId, turn: &mut Turn, events: &mut Vec<LinkEvent>) {
         if let Some(link) = self.link(id) {
+            // It rings from now on.
+            turn.disarmed.retain(|disarmed| *disarmed != id);
             turn.looks.note(id, link.on_bell(events));
             turn.rest = turn.rest.or_else(|| link.rests_at());
         }
@@ -199,3 +254,6 @@ impl ProcessHub {
         self.links.lock().get(&id).cloned()
     }
 }
+
+#[cfg(test)]
+mod tests;

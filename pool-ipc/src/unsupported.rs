@@ -6,6 +6,7 @@
 use std::convert::Infallible;
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::backend::{Abilities, Backend, FarEnd, Hub, OpenError};
 
@@ -42,6 +43,12 @@ impl SharedMemory {
     /// The backend, which cannot be opened.
     pub fn new() -> Self {
         Self
+    }
+
+    /// The same.
+    #[must_use]
+    pub fn spin(self, _limit: Duration) -> Self {
+        self
     }
 }
 

@@ -1,9 +1,14 @@
 //! One task at a time: how long a caller waits for a worker that does next to nothing.
 
+use std::cell::RefCell;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use pool_core::SharedMemory;
+
 use crate::case::{Beside, Case, Failure, Goal, Measure, Rounds, Sides, Stage, Unit};
-use crate::peer::{RoundTrip, futex, ipc, pipe, procspawn, python};
+use crate::children::Asked;
+use crate::peer::{RoundTrip, burner, futex, ipc, pipe, procspawn, python};
 use crate::setting::Setting;
 use crate::{cores, pools};
 
@@ -31,6 +36,81 @@ pub(crate) const PING_PONG: Case = Case {
         },
     ],
 };
+
+pub(crate) const PING_PONG_HOT: Case = Case {
+    name: "ping_pong_hot",
+    about: "the same back to back on two cores, where both sides look for a moment before they sleep; and beside four busy \
+            processes",
+    stages: &[
+        Stage {
+            sides: hot,
+            rounds: Rounds::Usual,
+            beside: Beside::CacheLine,
+            goals: &[Goal::at_most(0.1).times("pipe")],
+        },
+        Stage {
+            sides: beside_others,
+            rounds: Rounds::Usual,
+            beside: Beside::Nothing,
+            goals: &[
+                Goal::at_most(1.0).on("busy").times_variant("busy-asleep", "pool"),
+                Goal::at_least(0.9).on("left-to-others").times_variant("left-to-others", "bare"),
+            ],
+        },
+    ],
+};
+
+/// How long either side looks for the other before it sleeps.
+const SPIN: Duration = Duration::from_micros(5);
+
+fn hot(setting: &Setting, sides: &mut Sides<'_>) -> Result<(), Failure> {
+    cores::pin(setting.cores.near)?;
+    let pace = Pace { variant: "", times: setting.pick(100_000, 20_000), pause: Duration::ZERO };
+    sides.own("", "pool", Unit::Micros, figures(pace, spinning_pool(setting.cores.far)?));
+    sides.own("", "pipe", Unit::Micros, figures(pace, pipe::round_trip(setting.cores.far)?));
+    sides.own("", "futex", Unit::Micros, figures(pace, futex::round_trip(setting.cores.far)?));
+    Ok(())
+}
+
+/// How many processes are busy beside the pool, half of them on each core.
+const BUSY: usize = 4;
+
+fn beside_others(setting: &Setting, sides: &mut Sides<'_>) -> Result<(), Failure> {
+    let cores = [setting.cores.near, setting.cores.far];
+    let busy = (0..BUSY).map(|number| burner::busy(cores[number % 2])).collect::<Result<Vec<_>, _>>()?;
+    let busy = Rc::new(RefCell::new(busy));
+    cores::pin(setting.cores.near)?;
+    let pace = |variant| Pace { variant, times: setting.pick(2_000, 300), pause: Duration::ZERO };
+    sides.own("busy", "pool", Unit::Micros, figures(pace("busy"), spinning_pool(setting.cores.far)?));
+    sides.own("busy-asleep", "pool", Unit::Micros, figures(pace("busy-asleep"), pool(setting.cores.far)?));
+    let mut round_trip = spinning_pool(setting.cores.far)?;
+    let (span, while_we_play, alone) = (setting.pick(500, 100), Rc::clone(&busy), busy);
+    let span = Duration::from_millis(span);
+    sides.own("left-to-others", "pool", Unit::PerSecond, move || {
+        work_done(&while_we_play, || {
+            let start = Instant::now();
+            while start.elapsed() < span {
+                round_trip()?;
+            }
+            Ok(())
+        })
+    });
+    sides.own("left-to-others", "bare", Unit::PerSecond, move || {
+        work_done(&alone, || {
+            std::thread::sleep(span);
+            Ok(())
+        })
+    });
+    Ok(())
+}
+
+/// What the busy processes get done each second while something else happens.
+fn work_done(busy: &RefCell<Vec<Asked>>, happens: impl FnOnce() -> Result<(), Failure>) -> Result<f64, Failure> {
+    let done = || busy.borrow_mut().iter_mut().map(|busy| busy.ask("done?")).sum::<Result<f64, _>>();
+    let (start, before) = (Instant::now(), done()?);
+    happens()?;
+    Ok((done()? - before) / start.elapsed().as_secs_f64())
+}
 
 const PAUSE: Duration = Duration::from_micros(300);
 
@@ -95,6 +175,11 @@ fn figures(Pace { times, pause, .. }: Pace, mut round_trip: RoundTrip) -> Measur
 
 fn pool(core: usize) -> Result<RoundTrip, Failure> {
     let pool = pools::pinned(core)?;
+    Ok(Box::new(move || Ok(pool.submit(pools::add, (1, 2))?.result().map(drop)?)))
+}
+
+fn spinning_pool(core: usize) -> Result<RoundTrip, Failure> {
+    let pool = pools::pinned_on(SharedMemory::new().spin(SPIN), core)?;
     Ok(Box::new(move || Ok(pool.submit(pools::add, (1, 2))?.result().map(drop)?)))
 }
 

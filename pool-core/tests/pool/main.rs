@@ -48,6 +48,7 @@ mod sharing;
 mod shortages;
 mod shutdown;
 mod slow_callbacks;
+mod spinning;
 mod stderr;
 mod strict;
 mod terminal;

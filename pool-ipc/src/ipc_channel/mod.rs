@@ -27,7 +27,7 @@ pub(crate) mod worker;
 use std::io;
 use std::os::fd::AsFd;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rustix::event::{EventfdFlags, eventfd};
 
@@ -71,7 +71,7 @@ impl Backend for IpcChannel {
     fn open(&self) -> Result<Arc<dyn Hub>, OpenError> {
         let failed = |doing| move |source| OpenError::System { doing, source };
         meeting::prepare_crate().map_err(failed("asking for the size of a socket's buffer"))?;
-        let hub = ProcessHub::new().map_err(failed("opening an epoll set"))?;
+        let hub = ProcessHub::new(Duration::ZERO).map_err(failed("opening an epoll set"))?;
         let doorkeeper = Doorkeeper::start().map_err(failed("starting a thread that lets workers in"))?;
         Ok(Arc::new(ChannelHub { hub, doorkeeper }))
     }

@@ -153,6 +153,16 @@ impl Link for SharedLink {
 }
 
 impl ProcessLink for SharedLink {
+    fn peek(&self, events: &mut Vec<LinkEvent>) {
+        if let Err(corrupt) = self.slots.peek(events) {
+            self.condemn(corrupt);
+        }
+    }
+
+    fn disarm(&self) {
+        self.slots.disarm();
+    }
+
     fn rests_at(&self) -> Option<Instant> {
         self.slots.rests_at()
     }

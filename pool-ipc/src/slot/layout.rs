@@ -24,6 +24,8 @@ pub(crate) mod request {
 
     /// The number of the recycled memory that the parent has let go of last.
     pub(crate) const RELEASED: usize = SLOTS * SLOT_SIZE;
+    /// How long the worker looks for the next frame before it sleeps, in nanoseconds. Never changes.
+    pub(crate) const SPIN: usize = RELEASED + 8;
     pub(crate) const ARENA: usize = RELEASED + LINE;
     pub(crate) const SIZE: usize = ARENA + ARENA_SIZE;
 

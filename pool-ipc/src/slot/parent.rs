@@ -494,3 +494,4 @@ enum Advance {
 }
 
 mod large;
+mod peeking;

@@ -9,6 +9,8 @@ use std::sync::Arc;
 use self::assignment::SlotAssignment;
 use self::bulk::Bulk;
 pub(crate) use self::closing::Closing;
+#[cfg(all(target_os = "linux", not(pool_portable)))]
+pub(crate) use self::lingering::have_worker_spin;
 use super::arena::{Arena, Block};
 use super::layout::{ARENA_MAX, SLOTS, outcome, request};
 use super::ledger::lap_of;
@@ -18,6 +20,7 @@ use super::word::{self, Word};
 use crate::backend::Job;
 use crate::body::{Body, FrozenMemory, Inset, pieces};
 use crate::clock;
+use crate::spin::Spin;
 use crate::terms::Assignment;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -82,6 +85,7 @@ pub(crate) struct WorkerEnd<S> {
     held: Vec<Vec<Block>>,
     bulk: Option<Bulk>,
     assignment: Arc<SlotAssignment>,
+    spin: Spin,
 }
 
 impl<S: WorkerSide> WorkerEnd<S> {
@@ -89,7 +93,8 @@ impl<S: WorkerSide> WorkerEnd<S> {
         let arena = Arena::new(outcome::ARENA as u64..outcome::SIZE as u64);
         let held = std::iter::repeat_with(Vec::new).take(SLOTS).collect();
         let assignment = Arc::new(SlotAssignment { memory: Arc::clone(&memory), current: AtomicU64::new(0) });
-        Self { memory, closing, side, sequence: 0, arena, held, bulk: None, assignment }
+        let spin = lingering::spin(&memory);
+        Self { memory, closing, side, sequence: 0, arena, held, bulk: None, assignment, spin }
     }
 
     /// What there is to know of the item that runs.
@@ -122,6 +127,7 @@ impl<S: WorkerSide> WorkerEnd<S> {
     /// False: the link is closed and all was run.
     fn await_frame(&mut self) -> bool {
         loop {
+            self.linger();
             match self.look() {
                 Look::Frame => return true,
                 Look::Closed => return false,
@@ -484,5 +490,6 @@ impl<S: WorkerSide, E: DerefMut<Target = WorkerEnd<S>>> Job for SlotJob<E> {
 mod assignment;
 mod bulk;
 mod closing;
+mod lingering;
 #[cfg(feature = "simulation")]
 mod simulated;

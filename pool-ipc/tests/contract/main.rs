@@ -39,6 +39,11 @@ mod can {
 }
 
 /// A claim on one backend.
+/// Where everybody looks for a while before sleeping.
+fn spinning() -> pool_ipc::SharedMemory {
+    pool_ipc::SharedMemory::new().spin(std::time::Duration::from_micros(100))
+}
+
 macro_rules! on {
     ($backend:ident, $value:expr, $claim:path) => {
         #[test]
@@ -63,21 +68,25 @@ macro_rules! on {
 macro_rules! on_every_backend {
     ($claim:path, anything) => {
         on!(shared_memory, pool_ipc::SharedMemory::new(), $claim);
+        on!(shared_memory_that_spins, crate::spinning(), $claim);
         on!(ipc_channel, pool_ipc::IpcChannel::new(), $claim);
         on!(in_process, pool_ipc::InProcess::new(), $claim);
     };
     ($claim:path, recall) => {
         on!(shared_memory, pool_ipc::SharedMemory::new(), $claim);
+        on!(shared_memory_that_spins, crate::spinning(), $claim);
         on!(ipc_channel, pool_ipc::IpcChannel::new(), $claim, cannot recall: "it takes one frame, and no frame back");
         on!(in_process, pool_ipc::InProcess::new(), $claim);
     };
     ($claim:path, processes) => {
         on!(shared_memory, pool_ipc::SharedMemory::new(), $claim);
+        on!(shared_memory_that_spins, crate::spinning(), $claim);
         on!(ipc_channel, pool_ipc::IpcChannel::new(), $claim);
         on!(in_process, pool_ipc::InProcess::new(), $claim, cannot kill: "its workers are threads");
     };
     ($claim:path, sealed) => {
         on!(shared_memory, pool_ipc::SharedMemory::new(), $claim);
+        on!(shared_memory_that_spins, crate::spinning(), $claim);
         on!(ipc_channel, pool_ipc::IpcChannel::new(), $claim, cannot seal: "its memory is the ipc-channel crate's matter");
         on!(in_process, pool_ipc::InProcess::new(), $claim, cannot seal: "its workers are threads, its memory is theirs");
     };
