@@ -494,4 +494,5 @@ enum Advance {
 }
 
 mod large;
+#[cfg(all(target_os = "linux", not(pool_portable)))]
 mod peeking;
