@@ -380,7 +380,7 @@ impl ParentSide for HeapParent {
         self.shared.parker.wake();
     }
 
-    fn commit(&self, _offset: u64, _len: u64) -> bool {
+    fn commit(&self, _requests: &Region, _offset: u64, _len: u64) -> bool {
         true
     }
 

@@ -46,6 +46,12 @@ pub(crate) fn commit(fd: BorrowedFd<'_>, offset: u64, len: u64) -> io::Result<()
     Ok(())
 }
 
+/// Whether the kernel has what [`Mapping::commit`] asks for (5.14).
+pub(crate) fn commits_mappings() -> bool {
+    // SAFETY: a range of no bytes, of which the kernel looks at the advice alone.
+    unsafe { rustix::mm::madvise(std::ptr::null_mut(), 0, Advice::LinuxPopulateWrite) }.is_ok()
+}
+
 /// Adds seals. They are permanent. `FUTURE_WRITE` leaves the mappings that exist writable and forbids all others;
 /// `WRITE` fails with `EBUSY` while a writable mapping exists anywhere.
 pub(crate) fn seal(fd: BorrowedFd<'_>, seals: SealFlags) -> io::Result<()> {
@@ -151,6 +157,22 @@ impl Mapping {
     /// Its length in bytes.
     pub(crate) fn len(&self) -> usize {
         self.len
+    }
+
+    /// Gets memory for a range of it now, as [`commit`] does by a descriptor, and needs none. A lack of memory is an error and
+    /// no signal; what there was room for stays.
+    ///
+    /// # Errors
+    /// There is no memory, or the kernel [cannot](commits_mappings) do this.
+    pub(crate) fn commit(&self, offset: usize, len: usize) -> io::Result<()> {
+        let end = offset.checked_add(len).filter(|&end| end <= self.len).ok_or(Errno::FBIG)?;
+        // The kernel wants the start of a page, and takes the last one whole.
+        let first = offset - offset % rustix::param::page_size();
+        // SAFETY: from a page of this mapping to its end at most; the advice changes no byte, and nobody has a reference to any.
+        let populated = rustix::io::retry_on_intr(|| unsafe {
+            rustix::mm::madvise(self.start.as_ptr().add(first).cast(), end - first, Advice::LinuxPopulateWrite)
+        });
+        Ok(populated?)
     }
 
     /// See the type's documentation.

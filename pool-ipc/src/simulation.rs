@@ -291,7 +291,7 @@ impl ParentSide for NearSide {
         self.bells.awake.store(true, Ordering::SeqCst);
     }
 
-    fn commit(&self, _offset: u64, _len: u64) -> bool {
+    fn commit(&self, _requests: &Region, _offset: u64, _len: u64) -> bool {
         true
     }
 

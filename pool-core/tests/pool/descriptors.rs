@@ -24,6 +24,10 @@ claims! { alone_on_processes:
     without_descriptors_a_pool_is_not_made,
 }
 
+mod a_worker_costs_the_program_three_descriptors {
+    test_alone_on!(super::a_worker_costs_the_program_three_descriptors: shared_memory);
+}
+
 fn b11_a_thousand_pools_leave_nothing_behind(builder: Builder) {
     let before = Holdings::count();
     {
@@ -62,6 +66,34 @@ fn b11_results_that_nobody_reads_leave_nothing_behind(builder: Builder) {
         drop(results);
     }
     before.assert_as_before();
+}
+
+fn a_worker_costs_the_program_three_descriptors(builder: Builder) {
+    let gate = Gate::new();
+    let taken = |workers: usize| {
+        let before = descriptor_count();
+        let pool = pool(again(&builder), workers);
+        let futures: Vec<_> = (0..workers).map(|_| pool.submit(stop_at, (gate.name(), 0)).unwrap()).collect();
+        drop((0..workers).map(|_| gate.next()).collect::<Vec<_>>());
+        // More of the memory for arguments is in use, too.
+        for size in [100, 10_000, 200_000] {
+            let future = pool.submit(|bytes: Bytes| bytes.len(), (Bytes::from(vec![1; size]),)).unwrap();
+            assert_eq!(future.result().unwrap(), size);
+        }
+        assert!(futures.into_iter().all(|future| future.result().is_ok()));
+        assert_eq!(pool.worker_pids().len(), workers);
+        descriptor_count() - before
+    };
+    // What a pool has for itself, it has with any number of workers.
+    let each = (taken(7) - taken(2)) / 5;
+    // Its pidfd, its channel and its doorbell; before Linux 5.14 its memory, too.
+    assert!((3..=3 + u64::from(kernel() < (5, 14))).contains(&each), "{each}");
+}
+
+fn kernel() -> (u32, u32) {
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(|number| number.parse().unwrap_or_default());
+    (numbers.next().unwrap(), numbers.next().unwrap())
 }
 
 /// Takes all descriptors that this process may have.

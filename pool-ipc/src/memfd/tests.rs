@@ -60,6 +60,48 @@ fn memory_that_is_full_is_an_error_of_the_commit() {
     commit(create("test", 4 << 20).unwrap().as_fd(), 0, 4 << 20).unwrap();
 }
 
+/// As above. A range that is only mapped is asked for by what would be a SIGBUS otherwise.
+#[test]
+fn memory_that_is_full_is_an_error_of_a_commit_by_the_mapping() {
+    let flags = MemfdFlags::CLOEXEC | MemfdFlags::HUGETLB;
+    let Ok(fd) = rustix::fs::memfd_create("test", flags) else { return println!("this kernel has no huge pages") };
+    ftruncate(&fd, 4 << 20).unwrap();
+    let (protection, unreserved) = (ProtFlags::READ | ProtFlags::WRITE, MapFlags::SHARED | MapFlags::NORESERVE);
+    // SAFETY: a new mapping, of which nobody reads or writes a byte.
+    let start = unsafe { rustix::mm::mmap(std::ptr::null_mut(), 4 << 20, protection, unreserved, &fd, 0) }.unwrap();
+    let mapping = Mapping { start: NonNull::new(start.cast()).unwrap(), len: 4 << 20, owner: None };
+    match mapping.commit(0, 4 << 20) {
+        Err(error) if commits_mappings() => assert_eq!(Errno::from_io_error(&error), Some(Errno::FAULT), "{error}"),
+        Err(error) => assert_eq!(Errno::from_io_error(&error), Some(Errno::INVAL), "{error}"),
+        Ok(()) => println!("nothing is proved: this machine has huge pages"),
+    }
+}
+
+#[test]
+fn a_commit_by_the_mapping_reserves_the_pages() {
+    if !commits_mappings() {
+        return println!("this kernel commits by descriptors alone");
+    }
+    let page = rustix::param::page_size();
+    let len = 1000 * page + 5;
+    let fd = create("test", len).unwrap();
+    let mapping = Mapping::map(fd.as_fd(), len, Access::ReadWrite).unwrap();
+    // As requests are: sealed when more of them is committed.
+    seal(fd.as_fd(), SealFlags::FUTURE_WRITE).unwrap();
+    let pages = || rustix::fs::fstat(&fd).unwrap().st_blocks as usize * 512 / page;
+    mapping.commit(page - 1, 2).unwrap();
+    assert_eq!(pages(), 2);
+    mapping.commit(1000 * page, 5).unwrap();
+    assert_eq!(pages(), 3);
+    mapping.commit(page - 1, 2).unwrap();
+    mapping.commit(7, 0).unwrap();
+    assert_eq!(pages(), 3);
+    mapping.commit(0, len).unwrap();
+    assert_eq!(pages(), 1001);
+    assert!(mapping.commit(0, len + 1).is_err(), "beyond the mapping");
+    assert!(mapping.commit(usize::MAX, 2).is_err());
+}
+
 #[test]
 fn created_memory_keeps_its_size_and_close_on_exec() {
     let fd = create("test", 8192).unwrap();

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use rustix::event::{EventfdFlags, eventfd};
 use rustix::fs::SealFlags;
 
-use self::parent::SharedLink;
+use self::parent::{Growth, SharedLink};
 use crate::backend::{Abilities, Backend, Hub, Link, LinkEvent, LinkId, OpenError, StartError, StartOrder};
 use crate::control::Sent;
 use crate::hub::ProcessHub;
@@ -118,7 +118,7 @@ impl Hub for SharedHub {
             Err(error) if matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset) => {}
             Err(error) => return Err(failed("sending a worker its memory")(error)),
         }
-        let link = Arc::new(SharedLink::new(id, memory, request, bell, child, control, ear));
+        let link = Arc::new(SharedLink::new(id, memory, Growth::of(request), bell, child, control, ear));
         self.hub.watch(Arc::<SharedLink>::clone(&link)).map_err(failed("watching a worker"))?;
         Ok(link)
     }

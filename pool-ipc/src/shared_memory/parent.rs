@@ -54,13 +54,13 @@ impl SharedLink {
     pub(super) fn new(
         id: LinkId,
         memory: Memory,
-        request: OwnedFd,
+        growth: Growth,
         bell: OwnedFd,
         child: Child,
         control: Control,
         ear: Option<Ear>,
     ) -> Self {
-        let channel = Channel { request, control, inbox: Mutex::default(), shelf: Shelf::new() };
+        let channel = Channel { growth, control, inbox: Mutex::default(), shelf: Shelf::new() };
         let slots = ParentEnd::new(id, Arc::new(memory), channel);
         Self { pid: child.pid(), slots, bell, child: Mutex::new(child), accused: AtomicBool::new(false), ear }
     }
@@ -216,11 +216,34 @@ impl ProcessLink for SharedLink {
 /// The control channel, and what came on it and was not asked for yet.
 #[derive(Debug)]
 struct Channel {
-    /// The request memory, to commit more of it.
-    request: OwnedFd,
+    growth: Growth,
     control: Control,
     inbox: Mutex<Inbox>,
     shelf: Arc<Shelf>,
+}
+
+/// How more of the request memory is committed.
+#[derive(Debug)]
+pub(super) enum Growth {
+    /// By the mapping, so that a link has no descriptor for this.
+    ByMapping,
+    /// By this descriptor of it, where the kernel knows no other way.
+    ByDescriptor(OwnedFd),
+}
+
+impl Growth {
+    /// The best way that there is for the memory of that descriptor.
+    pub(super) fn of(memory: OwnedFd) -> Self {
+        if memfd::commits_mappings() { Self::ByMapping } else { Self::ByDescriptor(memory) }
+    }
+
+    fn commit(&self, memory: &Region, offset: u64, len: u64) -> io::Result<()> {
+        match self {
+            // Memory that is mapped is counted in usize.
+            Self::ByMapping => memory.commit(offset as usize, len as usize),
+            Self::ByDescriptor(memory) => memfd::commit(memory.as_fd(), offset, len),
+        }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -293,8 +316,8 @@ impl ParentSide for Channel {
         futex::wake(word);
     }
 
-    fn commit(&self, offset: u64, len: u64) -> bool {
-        memfd::commit(self.request.as_fd(), offset, len).is_ok()
+    fn commit(&self, requests: &Region, offset: u64, len: u64) -> bool {
+        self.growth.commit(requests, offset, len).is_ok()
     }
 
     fn freeze(&self, payload: Body) -> Result<Body, (Body, i32)> {

@@ -26,7 +26,7 @@ struct Nobody;
 impl ParentSide for Nobody {
     fn wake(&self, _word: &AtomicU64) {}
 
-    fn commit(&self, _offset: u64, _len: u64) -> bool {
+    fn commit(&self, _requests: &Region, _offset: u64, _len: u64) -> bool {
         true
     }
 

@@ -35,7 +35,7 @@ pub(crate) trait ParentSide: Send + Sync + fmt::Debug {
     /// Wakes the worker that sleeps on this word.
     fn wake(&self, word: &AtomicU64);
     /// Makes sure that a range of the request memory is there.
-    fn commit(&self, offset: u64, len: u64) -> bool;
+    fn commit(&self, requests: &Region, offset: u64, len: u64) -> bool;
     /// Puts a payload into memory of its own, which the worker can map and nobody can write.
     ///
     /// # Errors
@@ -311,8 +311,9 @@ impl<S: ParentSide> ParentEnd<S> {
             self.memory.request.copy_in(header + request::HEADER, bytes);
             return Ok(Place { kind: request::KIND_INLINE, at: 0, block: None });
         }
+        let commit = |offset, len| self.side.commit(&self.memory.request, offset, len);
         if bytes.len() <= ARENA_MAX
-            && let Some(block) = ledger.arena.take(bytes.len() as u64, |offset, len| self.side.commit(offset, len))
+            && let Some(block) = ledger.arena.take(bytes.len() as u64, commit)
         {
             self.memory.request.copy_in(block.offset(), bytes);
             return Ok(Place { kind: request::KIND_ARENA, at: block.offset() as u64, block: Some(block) });

@@ -25,7 +25,7 @@ pub(crate) struct Region {
 enum Owner {
     Heap,
     #[cfg(all(target_os = "linux", not(pool_portable)))]
-    Mapping(#[expect(dead_code, reason = "held for its drop, which unmaps")] crate::memfd::Mapping),
+    Mapping(crate::memfd::Mapping),
 }
 
 // SAFETY: a region is raw memory; all access goes through atomics, through copies whose partner is ordered by them, or
@@ -137,6 +137,18 @@ impl Region {
     /// How many bytes.
     pub(crate) fn len(&self) -> usize {
         self.len
+    }
+
+    /// Gets memory for a range of it now. Later a lack of it would be a SIGBUS.
+    ///
+    /// # Errors
+    /// There is none, or the kernel cannot do this.
+    #[cfg(all(target_os = "linux", not(pool_portable)))]
+    pub(crate) fn commit(&self, offset: usize, len: usize) -> std::io::Result<()> {
+        match &self.owner {
+            Owner::Heap => Ok(()),
+            Owner::Mapping(mapping) => mapping.commit(offset, len),
+        }
     }
 
     fn holds(&self, offset: usize, len: usize) -> bool {

@@ -10,7 +10,7 @@ use pool_ipc::{Backend, ExitCause, FarEnd, InProcess, IpcChannel, SharedMemory};
 use rustix::process::{WaitId, WaitIdOptions};
 
 use crate::rig::Rig;
-use crate::{attacks, limits, starting};
+use crate::{attacks, kernels, limits, starting};
 
 /// Runs a test of [`test_named`] on a backend, in a process of its own.
 pub(crate) fn run(name: &str, backend: &dyn Backend) {
@@ -35,6 +35,8 @@ fn test_named(name: &str) -> fn(&dyn Backend) {
         "leaks" => starting::count_what_links_and_hubs_leave_behind,
         "start-without-descriptors" => starting::start_with_ever_more_descriptors,
         "post-without-descriptors" => limits::post_without_descriptors,
+        "post-without-memory" => kernels::post_without_memory,
+        "commit-by-descriptors" => kernels::commit_by_descriptors,
         "change-requests" => attacks::change_requests,
         "collect-without-descriptors" => limits::collect_without_descriptors,
         _ => panic!("there is no test called {name}"),
@@ -70,6 +72,12 @@ impl Holdings {
         let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
         let has_children = !matches!(rustix::process::waitid(WaitId::All, options), Err(rustix::io::Errno::CHILD));
         Self { descriptors: descriptors(), threads: threads(), mappings: mappings(), has_children }
+    }
+
+    /// How many more descriptors of shared memory there are than before.
+    pub(crate) fn more_memory_than(&self, before: &Self) -> usize {
+        let count = |holdings: &Self| holdings.descriptors.iter().filter(|target| target.contains("memfd:")).count();
+        count(self) - count(before)
     }
 
     /// Waits until this process has again what it had. A thread that was joined may still be listed for a moment.

@@ -10,6 +10,7 @@ mod ending;
 mod frames;
 mod gate;
 mod isolated;
+mod kernels;
 mod limits;
 mod model;
 mod recalling;
@@ -163,6 +164,8 @@ claims! {
     limits::contract_07_payload_without_a_descriptor_for_it_is_an_error_with_its_size needs sealed;
     limits::contract_07_outcome_without_a_descriptor_for_it_is_an_error_with_its_size needs sealed;
     limits::contract_07_worker_that_may_have_no_descriptor_works_and_ends_in_order needs processes;
+    kernels::contract_07_payload_without_memory_for_it_is_an_error_with_its_size needs sealed;
+    kernels::contract_07_kernel_that_commits_by_descriptors_alone_will_do needs sealed;
     attacks::d02_request_of_another_task_cannot_be_changed_by_any_call needs sealed;
     attacks::d12_strange_descriptors_in_place_of_a_sealed_memfd_are_judged_and_closed needs sealed;
     attacks::contract_05_garbage_on_the_channel_ends_the_link_and_hands_back_the_rest needs sealed;

@@ -37,6 +37,7 @@ const FILES: &[(&str, &str)] = &[
     ("pool-ipc/src/soft_stop.rs", "handles SIGTERM in a worker"),
     ("pool-ipc/src/watcher.rs", "ends a worker at once when its parent is gone"),
     ("pool-ipc/tests/contract/attacks.rs", "plays a worker that attacks its parent"),
+    ("pool-ipc/tests/contract/kernels.rs", "plays a kernel that is older, or has no memory"),
     ("pool-ipc/tests/contract/script.rs", "takes workers over before main"),
     ("pool-ipc/tests/ipc_channel/script.rs", "plays workers that crash, fork and write garbage"),
     ("pool-ipc/tests/loom/main.rs", "cells whose accesses the model checker watches"),
