@@ -140,7 +140,8 @@ fn title(svg: &mut String, rows: &[Row<'_>]) {
     let met = rows.iter().filter(|row| row.verdict.is_met()).count();
     let first = format!("Measured, as a multiple of what is asked for: {met} of {} goals are met", rows.len());
     words(svg, (MARGIN, 26.0), "font-size=\"16\" font-weight=\"bold\"", &first);
-    let second = format!("cargo xtask bench, {}, {}", today(), report::machine_text());
+    let second =
+        format!("cargo xtask bench, {}, {}; diamonds are limits of the machine", today(), report::machine_text());
     words(svg, (MARGIN, 46.0), &format!("fill=\"{GREY}\""), &second);
 }
 
@@ -150,14 +151,15 @@ fn legend(svg: &mut String, rows: &[Row<'_>]) {
     push(svg, format_args!("<rect x=\"{MARGIN}\" y=\"60\" width=\"12\" height=\"9\" fill=\"{MET}\"/>\n"));
     push(svg, format_args!("<rect x=\"{}\" y=\"60\" width=\"12\" height=\"9\" fill=\"{MISSED}\"/>\n", MARGIN + 15.0));
     words(svg, (MARGIN + 33.0, 69.0), "", "this pool");
-    let mut x = MARGIN + 110.0;
+    let (mut x, mut y) = (MARGIN + 110.0, 65.0);
     for (side, ..) in MARKS.iter().filter(|(side, ..)| measured(side)) {
-        mark(svg, side, (x, 65.0));
-        words(svg, (x + 10.0, 69.0), "", side);
-        x += 7.3_f64.mul_add(side.len() as f64, 28.0);
-    }
-    if MARKS.iter().any(|(side, _, shape)| matches!(shape, Shape::Diamond) && measured(side)) {
-        words(svg, (x, 69.0), &format!("fill=\"{GREY}\""), "(diamonds: limits of the machine)");
+        let width = 7.3_f64.mul_add(side.len() as f64, 28.0);
+        if x + width > WIDTH {
+            (x, y) = (MARGIN + 110.0, y + 18.0);
+        }
+        mark(svg, side, (x, y));
+        words(svg, (x + 10.0, y + 4.0), "", side);
+        x += width;
     }
 }
 
