@@ -4,7 +4,7 @@
 //! read, a channel is read until it is empty, an exit happens once. Closing the descriptors takes them out of the set. What
 //! an event means is the link's matter ([`ProcessLink`]); the hub only finds the link.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::mem::MaybeUninit;
@@ -70,7 +70,7 @@ pub(crate) struct ProcessHub {
     wake: OwnedFd,
     /// Somebody was to be woken who may not sleep.
     roused: AtomicBool,
-    links: Mutex<HashMap<LinkId, Arc<dyn ProcessLink>>>,
+    links: Mutex<BTreeMap<LinkId, Arc<dyn ProcessLink>>>,
     /// Held by the one thread that waits.
     turn: Mutex<Turn>,
     /// There from the first worker on whose stderr is kept.

@@ -69,7 +69,8 @@ pub enum TaskError {
     /// [`terminate_workers`](crate::ProcessPoolExecutor::terminate_workers) and its like.
     ForcedShutdown(Arc<ForcedShutdown>),
     /// Waiting here would wait for oneself: a callback runs on the manager's thread and must not block on a future that
-    /// is not done.
+    /// is not done. Nor must what the pool calls besides: a waker, a logger, a policy's
+    /// [`on_value`](crate::RetryPolicy::on_value).
     WouldDeadlock,
     /// The [`Completer`](crate::Completer) was dropped without a result.
     Abandoned,

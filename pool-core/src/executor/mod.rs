@@ -138,6 +138,8 @@ impl ProcessPoolExecutor {
         if self.pool.is_foreign() {
             return Vec::new();
         }
+        // Who has ended is told by a turn.
+        self.pool.attend();
         self.pool.links().iter().map(|link| link.pid()).collect()
     }
 }
@@ -216,3 +218,6 @@ impl Handle {
         BatchOptions::new(&pool).map(task, inputs)
     }
 }
+
+#[cfg(test)]
+mod tests;

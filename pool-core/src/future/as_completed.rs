@@ -98,10 +98,16 @@ impl<T> AsCompleted<T> {
         }
     }
 
-    /// Whether the calling thread is a pool's own, or of a fork. Asked before each wait, so it costs a look at each pool
-    /// and not at each future.
+    /// Whether the calling thread is a pool's own, or of a fork; if not, it waits for the pools from now on. Asked before each
+    /// wait, so it costs a look at each pool and not at each future.
     fn is_astray(&self) -> bool {
-        let astray = |desk: Arc<dyn Desk>| desk.is_current_thread() || desk.is_foreign();
+        let astray = |desk: Arc<dyn Desk>| {
+            let is_astray = desk.is_current_thread() || desk.is_foreign();
+            if !is_astray {
+                desk.attend();
+            }
+            is_astray
+        };
         self.desks.iter().any(|desk| desk.upgrade().is_some_and(astray))
     }
 

@@ -6,10 +6,11 @@
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Weak;
+use std::time::Instant;
 
 use pool_ipc::Owner;
 
-use crate::future::state::Recall;
+use crate::future::state::{NoOutcome, Recall};
 
 /// A done callback, with the future that it is about inside.
 pub(crate) type Callback = Box<dyn FnOnce() + Send>;
@@ -28,6 +29,15 @@ pub(crate) trait Desk: Send + Sync {
     /// Whether the calling thread is the one that runs callbacks and completes futures.
     fn is_current_thread(&self) -> bool;
 
+    /// Brings outcomes itself, until one is there or the deadline has passed, if that is the quickest way for a caller who
+    /// waits. Who has no outcome afterwards waits for it.
+    fn take_turns(&self, is_done: &dyn Fn() -> bool, deadline: Option<Instant>) {
+        let _ = (is_done, deadline);
+    }
+
+    /// Hears that somebody looks at a future of this desk, and does not take turns: outcomes are to come without that.
+    fn attend(&self) {}
+
     /// Whether this process is a fork of the desk's: then nobody brings anything, and links are not to be touched.
     fn is_foreign(&self) -> bool {
         false
@@ -44,6 +54,22 @@ pub(crate) trait Desk: Send + Sync {
     /// Hears that a task is to be stopped wherever it is.
     fn kill(&self, owner: Owner) {
         let _ = owner;
+    }
+}
+
+/// Says so to the desk, where there is one.
+pub(super) fn attend(desk: Option<&dyn Desk>) {
+    if let Some(desk) = desk {
+        desk.attend();
+    }
+}
+
+/// Why the calling thread would wait for ever for what comes from there.
+pub(super) fn never_from(desk: &dyn Desk) -> Option<NoOutcome> {
+    match desk.is_current_thread() {
+        _ if desk.is_foreign() => Some(NoOutcome::Forked),
+        true => Some(NoOutcome::WouldDeadlock),
+        false => None,
     }
 }
 

@@ -32,10 +32,15 @@ impl Drop for Sleepers {
 }
 
 impl Shared {
-    /// Wakes all who wait, and hands out the callbacks.
+    /// Wakes all who wait, calls those who listen, and hands out the callbacks.
     pub(super) fn announce(&self, settled: Settled) -> Vec<Callback> {
+        self.wake_waiters();
+        self.call_listeners(settled)
+    }
+
+    /// Wakes those who wait for the outcome, which is there.
+    pub(crate) fn wake_waiters(&self) {
         self.done.notify_all();
-        self.tell(settled)
     }
 
     /// The same, but for threads that sleep in the future: those are woken later.
@@ -43,10 +48,11 @@ impl Shared {
         if self.done.is_awaited() {
             sleepers.0.push(Arc::clone(self));
         }
-        self.tell(settled)
+        self.call_listeners(settled)
     }
 
-    fn tell(&self, settled: Settled) -> Vec<Callback> {
+    /// Calls those who listen, and hands out the callbacks.
+    pub(super) fn call_listeners(&self, settled: Settled) -> Vec<Callback> {
         let mut callbacks = Vec::new();
         let failed = settled.failed;
         for listener in settled.listeners {
@@ -66,6 +72,8 @@ impl Shared {
             return Listening::Done(callback);
         }
         state.listeners().push(Listener::Callback(callback));
+        drop(state);
+        self.attend();
         Listening::Listening
     }
 
@@ -104,6 +112,7 @@ impl Shared {
         drop(state);
         drop(old);
         *key = Some(new_key);
+        self.attend();
         Listening::Listening
     }
 

@@ -84,7 +84,11 @@ pub struct Future<T> {
 impl<T> Future<T> {
     /// Whether there is a result, an error among them, or the task was cancelled.
     pub fn done(&self) -> bool {
-        self.shared.is_done()
+        let is_done = self.shared.is_done();
+        if !is_done {
+            self.shared.attend();
+        }
+        is_done
     }
 
     /// Whether the task is being run at this very moment.

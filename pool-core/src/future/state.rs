@@ -26,7 +26,7 @@ use std::time::Instant;
 use pool_ipc::{Frame, Link, LinkId, Owner, Ticket};
 
 use crate::error::TaskError;
-use crate::future::desk::{Callback, Desk};
+use crate::future::desk::{Callback, Desk, attend, never_from};
 use crate::future::is_past;
 use crate::future::listeners::Listeners;
 use crate::future::listening::Sleepers;
@@ -231,10 +231,7 @@ impl Shared {
     /// [`run_callback`](crate::future::run_callback). A second outcome is dropped.
     #[must_use = "the callbacks are to be run"]
     pub(crate) fn complete(&self, outcome: Result<Encoded, TaskError>) -> Vec<Callback> {
-        self.try_complete(outcome).unwrap_or_else(|state| {
-            pool_ipc::tell!(Debug, "the future of task {} is {state} and was completed again", self.task());
-            Vec::new()
-        })
+        self.try_complete(outcome).unwrap_or_else(|state| self.note_second_outcome(state))
     }
 
     /// The same, but that threads which sleep in the future are woken later.
@@ -244,10 +241,20 @@ impl Shared {
         outcome: Result<Encoded, TaskError>,
         sleepers: &mut Sleepers,
     ) -> Vec<Callback> {
-        self.try_settle(outcome).map(|settled| self.announce_with(settled, sleepers)).unwrap_or_else(|state| {
-            pool_ipc::tell!(Debug, "the future of task {} is {state} and was completed again", self.task());
-            Vec::new()
-        })
+        let settled = self.try_settle(outcome).map(|settled| self.announce_with(settled, sleepers));
+        settled.unwrap_or_else(|state| self.note_second_outcome(state))
+    }
+
+    /// The same, but that nobody is woken who waits: [`wake_waiters`](Self::wake_waiters) does that.
+    #[must_use = "the callbacks are to be run"]
+    pub(crate) fn complete_quietly(&self, outcome: Result<Encoded, TaskError>) -> Vec<Callback> {
+        let settled = self.try_settle(outcome).map(|settled| self.call_listeners(settled));
+        settled.unwrap_or_else(|state| self.note_second_outcome(state))
+    }
+
+    fn note_second_outcome(&self, state: FutureState) -> Vec<Callback> {
+        pool_ipc::tell!(Debug, "the future of task {} is {state} and was completed again", self.task());
+        Vec::new()
     }
 
     /// Brings the outcome, or says why none can be brought any more.
@@ -269,6 +276,7 @@ impl Shared {
         if self.is_done() || desk.as_ref().is_some_and(|desk| desk.is_foreign()) {
             return self.is_cancelled();
         }
+        attend(desk.as_deref());
         let mut callbacks = Vec::new();
         let mut take_back = || {
             let (due, recalled) = self.end_unbegun(self.state.lock(), &TaskError::Cancelled);
@@ -355,11 +363,16 @@ impl Shared {
         if let Some(outcome) = self.outcome() {
             return Ok(outcome);
         }
+        let desk = self.desk().upgrade();
         if is_past(deadline) {
+            attend(desk.as_deref());
             return Err(NoOutcome::TooLate);
         }
-        if let Some(never) = self.never() {
-            return Err(never);
+        if let Some(desk) = desk {
+            if let Some(never) = never_from(&*desk) {
+                return Err(never);
+            }
+            desk.take_turns(&|| self.is_done(), deadline);
         }
         let mut state = self.state.lock();
         loop {
@@ -372,14 +385,20 @@ impl Shared {
         }
     }
 
-    /// Why the calling thread would wait for ever: it would bring the outcome itself, or another process will.
+    /// Why the calling thread would wait for ever: it would bring the outcome itself, or another process will. If it would
+    /// not, it is waited for from now on.
     pub(super) fn never(&self) -> Option<NoOutcome> {
         let desk = self.desk().upgrade()?;
-        match desk.is_current_thread() {
-            _ if desk.is_foreign() => Some(NoOutcome::Forked),
-            true => Some(NoOutcome::WouldDeadlock),
-            false => None,
+        let never = never_from(&*desk);
+        if never.is_none() {
+            desk.attend();
         }
+        never
+    }
+
+    /// Somebody looks at this future, or is going to, who does not wait for it: the outcome is to come without that.
+    pub(super) fn attend(&self) {
+        attend(self.desk().upgrade().as_deref());
     }
 
     /// Whether this process is a fork of the one that the future is completed in. A future without a desk is at home
@@ -390,6 +409,9 @@ impl Shared {
 
     /// Which of the states it is in, at one moment.
     pub(super) fn snapshot(&self) -> FutureState {
+        if !self.is_done() {
+            self.attend();
+        }
         self.snapshot_of(&self.state.lock())
     }
 

@@ -14,15 +14,24 @@ use crate::manager::Manager;
 use crate::manager::event::{Action, Event, View};
 use crate::manager::orders::Order;
 
+/// What is to be told to the state yet, and what it says to that.
+#[derive(Default)]
+pub(super) struct Deciding {
+    events: VecDeque<Event>,
+    actions: Vec<Action>,
+}
+
 impl Manager {
     /// Asks the state, and does what it says, which may be more to tell it.
     pub(super) fn decide(&mut self, event: Event, now: Instant) {
-        let mut events = VecDeque::from([event]);
-        let mut actions = Vec::new();
-        while let Some(event) = events.pop_front() {
+        let Deciding { mut events, mut actions } = std::mem::take(&mut self.deciding);
+        let mut first = Some(event);
+        while let Some(event) = first.take().or_else(|| events.pop_front()) {
             let link = event.link().and_then(|id| self.pool.link(id));
-            let (outstanding, unclaimed, room) =
-                link.map_or((0, 0, usize::MAX), |link| (link.outstanding(), link.unclaimed(), link.room()));
+            let (outstanding, unclaimed, room) = link.as_ref().map_or((0, 0, usize::MAX), |link| {
+                let outstanding = link.outstanding();
+                (outstanding, if outstanding == 0 { 0 } else { link.unclaimed() }, link.room())
+            });
             // What is doomed waits for no worker.
             let waiting = if self.doom.is_some() { 0 } else { self.pool.backlog.waiting() };
             let overdue = self.pool.backlog.is_overdue();
@@ -32,9 +41,13 @@ impl Manager {
             self.state.step(event, view, &mut actions);
             for action in actions.drain(..) {
                 pool_ipc::tell!(Trace, "  {action:?}");
-                self.act(action, now, &mut events);
+                match (action, &link) {
+                    (Action::Offer(id), Some(link)) if link.id() == id => self.pool.idle.offer(Arc::clone(link)),
+                    (action, _) => self.act(action, now, &mut events),
+                }
             }
         }
+        self.deciding = Deciding { events, actions };
     }
 
     /// Carries out one action. Some of them have an answer.

@@ -146,6 +146,9 @@ impl Batch {
                 Found::Pending => {}
             }
             if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+                if let Some(desk) = self.desk.upgrade() {
+                    desk.attend();
+                }
                 return Err(NotYet::TooLate);
             }
             if let Some(desk) = self.desk.upgrade() {
@@ -155,6 +158,7 @@ impl Batch {
                 if desk.is_foreign() {
                     return Err(NotYet::Forked);
                 }
+                desk.attend();
             }
             match deadline {
                 None => self.resolved.wait(&mut state),

@@ -2,6 +2,7 @@
 //!
 //! Keeps true: what is still to be brought stays on the list until it is, so that a panic loses none of it. Values that
 //! came together are brought together: to a batch in one step, unread; what may have to run again is looked at one by one.
+//! Who waits for the last one is woken by whoever took the turn, once he is through: so it finds the turns free to take.
 
 use std::time::Instant;
 
@@ -21,6 +22,22 @@ pub(super) enum Completion {
     Together(Owner, Box<Replies>),
 }
 
+/// An outcome that its future has, of which those have not heard who wait for it. They do when this is dropped.
+#[must_use]
+pub(super) struct Unannounced(Owner);
+
+impl Unannounced {
+    pub(super) fn new(owner: Owner) -> Self {
+        Self(owner)
+    }
+}
+
+impl Drop for Unannounced {
+    fn drop(&mut self) {
+        Work::of(&self.0).wake_waiters();
+    }
+}
+
 impl Manager {
     /// Hears of values that came together.
     pub(super) fn receive_together(&mut self, link: LinkId, outcomes: Outcomes) {
@@ -37,13 +54,13 @@ impl Manager {
         }
     }
 
-    /// Brings the outcomes of the turn.
-    pub(super) fn complete(&mut self, now: Instant) {
+    /// Brings the outcomes of the turn, and has the last one announced by whoever took it.
+    pub(super) fn complete(&mut self, now: Instant) -> Option<Unannounced> {
         let were_some = !self.completions.is_empty();
-        let mut sleepers = Sleepers::default();
+        let (mut sleepers, mut last) = (Sleepers::default(), None);
         while let Some(completion) = self.completions.pop_front() {
             match completion {
-                Completion::One(owner, item, outcome) => self.conclude(owner, item, outcome, now),
+                Completion::One(owner, item, outcome) => last = self.conclude(owner, item, outcome, now),
                 Completion::Together(owner, replies) => self.bring_together(&owner, replies, &mut sleepers),
             }
         }
@@ -51,6 +68,7 @@ impl Manager {
         if were_some {
             self.end_if_due(now);
         }
+        last
     }
 
     fn bring_together(&mut self, owner: &Owner, replies: Box<Replies>, sleepers: &mut Sleepers) {

@@ -8,6 +8,7 @@ use pool_ipc::{Frame, Owner};
 use crate::error::TaskError;
 use crate::future::{Encoded, Judged};
 use crate::manager::Manager;
+use crate::manager::completing::Unannounced;
 use crate::manager::event::Event;
 use crate::manager::work::Work;
 
@@ -57,8 +58,14 @@ impl Manager {
         }
     }
 
-    /// Brings an outcome to its future, or has the item run again.
-    pub(super) fn conclude(&mut self, owner: Owner, item: u32, outcome: Result<Encoded, TaskError>, now: Instant) {
+    /// Brings an outcome to its future, which is still to be announced, or has the item run again.
+    pub(super) fn conclude(
+        &mut self,
+        owner: Owner,
+        item: u32,
+        outcome: Result<Encoded, TaskError>,
+        now: Instant,
+    ) -> Option<Unannounced> {
         let work = Work::of(&owner);
         let judged = match self.takes_retries() {
             true => work.judge(item, outcome),
@@ -67,7 +74,8 @@ impl Manager {
         match judged {
             Judged::Final(outcome) => {
                 self.count(&work, item, &outcome);
-                self.callbacks.extend(work.complete(item, outcome));
+                self.callbacks.extend(work.complete_quietly(item, outcome));
+                Some(Unannounced::new(owner))
             }
             Judged::Again { payload, terms, pause } => {
                 let window = item..item + 1;
@@ -77,6 +85,7 @@ impl Manager {
                 // A pause beyond the clock is one without end.
                 let at = now.checked_add(pause).unwrap_or(now + Duration::from_secs(u64::from(u32::MAX)));
                 self.delayed.add(at, frame);
+                None
             }
         }
     }

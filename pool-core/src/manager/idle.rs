@@ -4,6 +4,7 @@
 //! memory is the warmest.
 
 use std::collections::HashSet;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -19,10 +20,29 @@ pub(crate) struct Idle {
 struct State {
     free: Vec<Arc<dyn Link>>,
     /// Those in `free`, by name.
-    names: HashSet<LinkId>,
+    names: HashSet<LinkId, BuildHasherDefault<ByNumber>>,
     /// Those that a caller took and has not posted to yet. The worker may be done with what is posted, and free again,
     /// before the caller says so.
     taking: Vec<LinkId>,
+}
+
+/// Spreads the pool's own numbers, which nobody else chooses: cheaper than what withstands hostile ones.
+#[derive(Debug, Default)]
+struct ByNumber(u64);
+
+impl Hasher for ByNumber {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.write_u64(u64::from(*byte)));
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
+        self.0 = (self.0.rotate_left(5) ^ number).wrapping_mul(GOLDEN);
+    }
 }
 
 impl Idle {

@@ -1,5 +1,5 @@
 //! The manager's mind: waits for links and callers, asks [`state`] what to do, and does it. [`threads`] says who calls it:
-//! the manager thread (`Thread-N`), or the feeder while that one runs callbacks.
+//! the manager thread (`Thread-N`), the feeder while that one runs callbacks, or a [`caller`] that waits for the only task.
 //!
 //! A turn has a fixed order. Workers are offered, fed and replaced before any future of the turn is completed, so that who
 //! wakes up by a result finds the worker free; callbacks come last. Keeps true: it never starts a process, never decodes a
@@ -8,6 +8,7 @@
 mod acting;
 mod backlog;
 mod batch;
+mod caller;
 mod completing;
 mod delayed;
 mod ending;
@@ -18,6 +19,7 @@ mod orders;
 mod pool;
 mod quota;
 mod replies;
+mod seat;
 mod sentence;
 #[cfg(feature = "simulation")]
 mod simulated;
@@ -33,9 +35,9 @@ use std::time::Instant;
 
 use pool_ipc::{Corrupt, Frame, LinkEvent, LinkId, Lost, Outcome, Owner, Share};
 
-use self::acting::kill;
+use self::acting::{Deciding, kill};
 pub(crate) use self::batch::{Batch, NotYet, Run};
-use self::completing::Completion;
+use self::completing::{Completion, Unannounced};
 use self::delayed::Delayed;
 pub(crate) use self::ending::Force;
 use self::ending::{Doom, Ending};
@@ -70,6 +72,8 @@ pub(crate) struct Manager {
     /// Those that fell due. Whoever has taken the turn has them run by the manager thread.
     callbacks: Vec<Callback>,
     tally: Tally,
+    /// Empty between two decisions, kept for their memory.
+    deciding: Deciding,
     /// What is being stopped, by the link where it runs.
     sentences: HashMap<LinkId, Sentence>,
     /// Those that were killed for what they said.
@@ -82,6 +86,8 @@ pub(crate) struct Manager {
     /// feeder's hands or a lost worker's.
     doom: Option<Doom>,
     ending: Ending,
+    /// When the last turn was taken.
+    now: Instant,
     /// Everything was resolved after a panic of ours, and nothing more will happen.
     abandoned: bool,
 }
@@ -112,44 +118,57 @@ impl Manager {
             completions: VecDeque::new(),
             callbacks: Vec::new(),
             tally: Tally::default(),
+            deciding: Deciding::default(),
             sentences: HashMap::new(),
             liars: HashSet::new(),
             stops: Stops::default(),
             delayed: Delayed::default(),
             doom: None,
             ending: Ending::default(),
+            now: pool_ipc::running_now(),
             abandoned: false,
         }
     }
 
-    fn turn(&mut self) {
+    /// A turn, which waits until then at most.
+    fn turn(&mut self, limit: Option<Instant>) -> Option<Unannounced> {
         // All of the manager's times are of a clock that stands still while the program is stopped.
         let deadline = self.deadline().map(pool_ipc::in_real_time);
-        self.pool.hub.wait(deadline, &mut self.heard);
-        self.decide_on_news(pool_ipc::running_now());
+        self.pool.hub.wait(deadline.into_iter().chain(limit).min(), &mut self.heard);
+        self.decide_on_news(pool_ipc::running_now())
     }
 
     /// When there is something to do though nothing happens.
     fn deadline(&self) -> Option<Instant> {
-        let later = [self.stops.next(), self.delayed.next(), self.ending.next()];
-        self.state.deadline().into_iter().chain(later.into_iter().flatten()).min()
+        let earlier = |one: Option<Instant>, other: Option<Instant>| match (one, other) {
+            (Some(one), Some(other)) => Some(one.min(other)),
+            (one, other) => one.or(other),
+        };
+        earlier(earlier(self.state.deadline(), self.stops.next()), earlier(self.delayed.next(), self.ending.next()))
     }
 
     /// The turn, once the wait is over.
-    fn decide_on_news(&mut self, now: Instant) {
+    fn decide_on_news(&mut self, now: Instant) -> Option<Unannounced> {
+        self.now = now;
         self.pool.set_sated(false);
-        self.news.extend(self.heard.drain(..));
+        self.note_what_was_heard();
         let mut inbox = self.pool.take_inbox();
-        self.callbacks.append(&mut inbox.callbacks);
-        // A worker is known before anything that it says is heard; and what links told, which is what they count, comes
-        // before what others say of them.
-        let starts = inbox.events.extract_if(.., |event| matches!(event, Event::Started(_) | Event::StartFailed(..)));
-        let starts: Vec<Event> = starts.collect();
-        starts.into_iter().for_each(|event| self.decide(event, now));
+        if let Some(inbox) = &mut inbox {
+            self.callbacks.append(&mut inbox.callbacks);
+            // A worker is known before anything that it says is heard; and what links told, which is what they count, comes
+            // before what others say of them.
+            let is_start = |event: &mut Event| matches!(event, Event::Started(_) | Event::StartFailed(..));
+            let starts: Vec<Event> = inbox.events.extract_if(.., is_start).collect();
+            starts.into_iter().for_each(|event| self.decide(event, now));
+        }
         self.sort(now);
-        self.hear(inbox, now);
+        match inbox {
+            Some(inbox) => self.hear(inbox, now),
+            // Those that were noted before may be due.
+            None => self.note_stops(Vec::new(), now),
+        }
         if self.abandoned {
-            return;
+            return None;
         }
         if self.state.deadline().is_some_and(|deadline| deadline <= now) {
             self.decide(Event::Tick, now);
@@ -157,10 +176,21 @@ impl Manager {
         self.resume(now);
         self.force_if_due(now);
         self.employ_idle(now);
-        self.complete(now);
+        let last = self.complete(now);
         // Said last: whoever submits after that, and is not heard, has somebody before him whose progress is.
         if self.pool.backlog.waiting() > 0 && self.doom.is_none() && self.state.is_sated() {
             self.pool.set_sated(true);
+        }
+        last
+    }
+
+    fn note_what_was_heard(&mut self) {
+        if self.news.is_empty() {
+            // The two change places, each with its memory.
+            let empty = std::mem::replace(&mut self.news, std::mem::take(&mut self.heard).into());
+            self.heard = empty.into();
+        } else {
+            self.news.extend(self.heard.drain(..));
         }
     }
 
@@ -268,22 +298,27 @@ impl Manager {
     }
 
     fn report_progress(&mut self, now: Instant) {
-        for (link, count) in std::mem::take(&mut self.tally.items) {
+        let mut items = std::mem::take(&mut self.tally.items);
+        for (link, count) in items.drain(..) {
             self.decide(Event::Progress { link, count }, now);
         }
+        self.tally.items = items;
     }
 
     fn receive(&mut self, link: LinkId, outcome: Outcome) {
         let Outcome { owner, item, result } = outcome;
         let (owner, item) = addressee(owner, item);
         let task = Work::of(&owner).task();
-        let pid = self.pool.link(link).map_or(0, |link| link.pid());
         let outcome = match result {
             Ok(body) => {
                 // A result that has none keeps none of the arguments' shared values.
                 let keeps = body.values().is_empty() || is_shared(body.as_slice());
                 let body = if keeps { body } else { body.unaccompanied() };
-                read_reply(task, pid, body.as_slice()).map(|start| Encoded { body, start })
+                // Only errors tell whose they are.
+                let pid = || self.pool.link(link).map_or(0, |link| link.pid());
+                let start = read_reply(task, 0, body.as_slice());
+                let start = start.or_else(|_| read_reply(task, pid(), body.as_slice()));
+                start.map(|start| Encoded { body, start })
             }
             Err(lost) => Err(TaskError::NoMemory(NoMemory::new(task, lost.size, lost.errno))),
         };
@@ -391,7 +426,7 @@ impl Manager {
         for Frame { owner, window, .. } in self.pool.backlog.drain().into_iter().chain(delayed) {
             self.completions.extend(window.map(|item| Completion::One(Arc::clone(&owner), item, Err(error.clone()))));
         }
-        self.complete(Instant::now());
+        drop(self.complete(Instant::now()));
     }
 }
 

@@ -1,4 +1,5 @@
-//! What the feeder is to do next: the manager's orders, in order, and the manager's turns while that runs callbacks.
+//! What the feeder is to do next: the manager's orders, in order, and the manager's turns while that runs callbacks. And
+//! who takes the turns while nothing happens: [`leaving`].
 //!
 //! ```text
 //!             lend                   next                 recall
@@ -6,11 +7,18 @@
 //!    ^                 |  ^                      |                        |
 //!    +---- recall -----+  +------ give_back -----+                        | give_back
 //!    +------------------------------- recall ------------ Returned <-----+
+//!
+//!             leave                 borrow                 leave, drop
+//!   Kept ------------> Left -----------------> Borrowed -----------------> Left or Returned
+//!    ^                 |  |
+//!    +--- stand_by ----+  +---- call ----> Returned ---- stand_by ----> Kept
 //! ```
 //!
 //! Keeps true: one thread at a time has the manager's mind, and takes one turn before it asks again; orders come before
 //! turns, so that a turn never waits for what it ordered itself; callbacks of a deputy's turns come out in the order in
 //! which they fell due. Bounded by the number of links: one feed each, and one start for each worker that may be.
+
+pub(super) mod leaving;
 
 use std::collections::VecDeque;
 use std::mem;
@@ -18,6 +26,7 @@ use std::sync::Arc;
 
 use pool_ipc::{Link, LinkId};
 
+use self::leaving::Standing;
 use crate::future::Callback;
 use crate::sync::plain::{Condvar, Mutex};
 
@@ -55,6 +64,7 @@ pub(crate) struct Orders<M> {
     changed: Condvar,
     /// For the manager: the mind came back, or the feeder is at rest.
     settled: Condvar,
+    standing: Standing,
 }
 
 struct State<M> {
@@ -65,6 +75,10 @@ struct State<M> {
     turns: Turns<M>,
     /// What fell due in the deputy's turns, and is the manager's to run.
     due: Vec<Callback>,
+    /// How many times the mind was left.
+    leaves: u64,
+    /// The manager stands by without a limit of time, while a caller has the mind.
+    dozes: bool,
 }
 
 /// Who has the manager's mind.
@@ -79,13 +93,18 @@ enum Turns<M> {
     Wanted,
     /// Nobody; it is the manager's again.
     Returned(Box<M>),
+    /// Nobody: the pool is quiet, the manager stands by, and a caller may take a turn.
+    Left(Box<M>),
+    /// A caller, until what it waits for is there.
+    Borrowed,
 }
 
 impl<M> Default for Orders<M> {
     fn default() -> Self {
         let (orders, due) = (VecDeque::new(), Vec::new());
-        let state = State { orders, stopped: false, busy: false, turns: Turns::Kept, due };
-        Self { state: Mutex::new(state), changed: Condvar::new(), settled: Condvar::new() }
+        let state = State { orders, stopped: false, busy: false, turns: Turns::Kept, due, leaves: 0, dozes: false };
+        let (changed, settled, standing) = (Condvar::new(), Condvar::new(), Standing::default());
+        Self { state: Mutex::new(state), changed, settled, standing }
     }
 }
 

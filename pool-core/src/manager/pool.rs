@@ -10,7 +10,6 @@ use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::thread::ThreadId;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
@@ -64,11 +63,10 @@ pub(crate) struct Pool {
     woken: AtomicBool,
     /// See [`set_sated`](Self::set_sated).
     sated: AtomicBool,
+    /// Somebody has come to wait for a result, and left the turns to the manager.
+    waited: AtomicBool,
     gate: AtomicU8,
     broken: OnceLock<Arc<Broken>>,
-    /// The threads that bring outcomes: neither may wait for one.
-    manager: OnceLock<ThreadId>,
-    feeder: OnceLock<ThreadId>,
     /// All workers were to be killed; who cannot be killed is not waited for.
     given_up: AtomicBool,
     ended: plain::Mutex<End>,
@@ -140,10 +138,9 @@ impl Pool {
             inbox: Mutex::default(),
             woken: AtomicBool::new(false),
             sated: AtomicBool::new(false),
+            waited: AtomicBool::new(false),
             gate: AtomicU8::new(OPEN),
             broken: OnceLock::new(),
-            manager: OnceLock::new(),
-            feeder: OnceLock::new(),
             given_up: AtomicBool::new(false),
             ended: plain::Mutex::new(End::NotYet),
             has_ended: plain::Condvar::new(),
@@ -342,12 +339,23 @@ impl Pool {
         // Whoever finds it woken has said before what it is to look at: it looks after it has forgotten that it was woken.
         if !self.woken.load(Ordering::SeqCst) && !self.woken.swap(true, Ordering::SeqCst) {
             self.hub.wake();
+            // Nobody waits at the hub where the manager has left its turns to callers. Who leaves them then looks at `woken`.
+            self.orders.call();
         }
     }
 
-    pub(crate) fn take_inbox(&self) -> Inbox {
+    /// Whether somebody has said something that no turn has heard.
+    pub(crate) fn is_woken(&self) -> bool {
+        self.woken.load(Ordering::SeqCst)
+    }
+
+    /// What was said since the last look, if anything was: nothing is said without a wake-up.
+    pub(crate) fn take_inbox(&self) -> Option<Inbox> {
+        if !self.is_woken() {
+            return None;
+        }
         self.woken.store(false, Ordering::SeqCst);
-        std::mem::take(&mut *self.inbox.lock())
+        Some(std::mem::take(&mut *self.inbox.lock()))
     }
 
     /// Runs callbacks on the manager's thread, or here if that is gone.
@@ -372,16 +380,6 @@ impl Pool {
     /// What becomes of a task that will not run any more.
     pub(crate) fn verdict(&self) -> TaskError {
         self.broken.get().map_or(TaskError::ShutDown, |broken| TaskError::Broken(Arc::clone(broken)))
-    }
-
-    /// The calling thread is the manager.
-    pub(crate) fn appoint_manager(&self) {
-        let _ = self.manager.set(std::thread::current().id());
-    }
-
-    /// The calling thread is the feeder.
-    pub(crate) fn appoint_feeder(&self) {
-        let _ = self.feeder.set(std::thread::current().id());
     }
 
     /// There are no further turns. What comes in from now on is failed by whoever brings it.

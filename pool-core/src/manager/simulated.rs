@@ -18,7 +18,7 @@ impl Manager {
     pub(crate) fn take_turn_at(&mut self, now: Instant) {
         let deadline = self.deadline();
         self.pool.hub.wait(deadline, &mut self.heard);
-        self.decide_on_news(now);
+        drop(self.decide_on_news(now));
     }
 
     /// What the manager does after a panic of its own.

@@ -154,6 +154,12 @@ impl State {
         self.workers.get(&link).is_some_and(|worker| worker.greeted)
     }
 
+    /// How many workers are offered to callers while nothing goes on, or `None` while something does.
+    pub(crate) fn on_call(&self) -> Option<usize> {
+        let is_calm = self.phase == Phase::Open && self.starting.is_empty() && self.feeds == 0;
+        is_calm.then(|| self.workers.len() - self.staff.in_reserve())
+    }
+
     pub(crate) fn broken(&self) -> Option<&Arc<Broken>> {
         self.broken.as_ref()
     }
@@ -216,10 +222,9 @@ impl State {
 
     fn started(&mut self, link: LinkId, view: View, actions: &mut Vec<Action>) {
         self.starting.remove(&link);
-        self.workers.insert(link, Worker::starting());
-        if let Some(deadline) = view.now.checked_add(self.limits.hello) {
-            self.timers.insert((deadline, link, Timer::Hello));
-        }
+        let hello_by = view.now.checked_add(self.limits.hello);
+        self.workers.insert(link, Worker { hello_by, ..Worker::starting() });
+        self.timers.extend(hello_by.map(|deadline| (deadline, link, Timer::Hello)));
         if self.end_late_comer(link, actions) {
             return;
         }
@@ -235,12 +240,17 @@ impl State {
     fn ready(&mut self, link: LinkId, view: View, actions: &mut Vec<Action>) {
         self.breaker.heard_hello();
         self.retrying.heard_hello();
+        let mut hello_by = None;
         self.load(link, view.outstanding, |worker| {
             worker.greeted = true;
+            hello_by = worker.hello_by.take();
             if worker.stage == Stage::Starting {
                 worker.stage = Stage::Ready;
             }
         });
+        if let Some(deadline) = hello_by {
+            self.timers.remove(&(deadline, link, Timer::Hello));
+        }
         self.has_come_up(link, view);
         self.look_as_it_was_limited(link, actions);
         self.employ(link, view, actions);

@@ -1,16 +1,20 @@
-//! The two threads of a pool, and who of them takes the manager's turns.
+//! The two threads of a pool, and who takes the manager's turns.
 //!
 //! Callbacks run on the manager thread, one at a time and in order; while it runs them the feeder takes its turns, so that
-//! a slow callback delays other callbacks and nothing else. Keeps true: a panic of ours in either thread resolves every
-//! future of the pool, also while the other one is in a callback. Never lets both take turns.
+//! a slow callback delays other callbacks and nothing else. While nothing goes on but a task whose result a caller waits
+//! for, that [`caller`](crate::manager::caller) takes them. Keeps true: a panic of ours in either thread resolves every future
+//! of the pool, also while the other one is in a callback. Never lets two take turns.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::time::Instant;
 
 use crate::error::Broken;
 use crate::future::{panic_text, run_callback};
+use crate::manager::completing::Unannounced;
 use crate::manager::orders::{Job, Mind};
 use crate::manager::pool::{Demand, Pool};
+use crate::manager::seat::Seat;
 use crate::manager::state::{Limits, State};
 use crate::manager::{Manager, feeder};
 use crate::thread::{JoinHandle, spawn_internal};
@@ -50,9 +54,10 @@ impl Threads {
 
 fn run_manager(mut mind: Box<Manager>) {
     let pool = Arc::clone(&mind.pool);
-    pool.appoint_manager();
+    let _seat = Seat::of_own_thread(&pool);
     while !mind.is_over() {
-        take_turn(&mut mind);
+        let unannounced = take_turn(&mut mind, None);
+        mind = stand_aside(&pool, mind, unannounced);
         mind = run_callbacks(&pool, mind);
     }
     pool.orders.stop();
@@ -65,6 +70,21 @@ fn run_manager(mut mind: Box<Manager>) {
     }
     pool.hub.flush();
     pool.end();
+}
+
+/// Leaves the mind to those who wait for results, as long as nothing else goes on, before they hear of the last one.
+fn stand_aside(pool: &Pool, mind: Box<Manager>, unannounced: Option<Unannounced>) -> Box<Manager> {
+    if !pool.had_waiter() || !mind.is_quiet_but_for(0) {
+        return mind;
+    }
+    match pool.orders.leave(mind, |mind| mind.is_quiet_but_for(0)) {
+        Ok(()) => {
+            pool.forget_waiter();
+            drop(unannounced);
+            pool.orders.stand_by()
+        }
+        Err(mind) => mind,
+    }
 }
 
 /// Runs what fell due, and lets the feeder take the turns as long as that takes.
@@ -82,7 +102,7 @@ fn run_callbacks(pool: &Pool, mut mind: Box<Manager>) -> Box<Manager> {
 }
 
 fn run_feeder(pool: &Arc<Pool>) {
-    pool.appoint_feeder();
+    let _seat = Seat::of_own_thread(pool);
     let Err(payload) = catch_unwind(AssertUnwindSafe(|| work_off(pool))) else { return };
     report_panic(pool, panic_text(&*payload));
     match pool.orders.desert() {
@@ -100,21 +120,26 @@ fn work_off(pool: &Pool) {
         match job {
             Job::Order(order) => feeder::obey(pool, order),
             Job::Turn(mut mind) => {
-                take_turn(&mut mind);
+                let unannounced = take_turn(&mut mind, None);
                 pool.orders.give_back(mind);
+                drop(unannounced);
             }
         }
     }
 }
 
-fn take_turn(mind: &mut Manager) {
-    if let Err(payload) = catch_unwind(AssertUnwindSafe(|| mind.turn())) {
+/// A turn, whoever takes it. He announces the last outcome, once he is through.
+pub(super) fn take_turn(mind: &mut Manager, limit: Option<Instant>) -> Option<Unannounced> {
+    let _seat = Seat::of_turn(&mind.pool);
+    let unannounced = catch_unwind(AssertUnwindSafe(|| mind.turn(limit))).unwrap_or_else(|payload| {
         report_panic(&mind.pool, panic_text(&*payload));
         mind.abandon();
-    }
+        None
+    });
     if mind.is_over() {
         mind.pool.finish();
     }
+    unannounced
 }
 
 /// Breaks the pool for a panic of the calling thread.

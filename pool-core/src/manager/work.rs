@@ -131,6 +131,23 @@ impl<'a> Work<'a> {
         }
     }
 
+    /// The same, but that those are not woken who wait for a future: [`wake_waiters`](Self::wake_waiters) does.
+    #[must_use]
+    pub(crate) fn complete_quietly(&self, item: u32, outcome: Result<Encoded, TaskError>) -> Vec<Callback> {
+        match self {
+            Self::Single(shared) => shared.complete_quietly(outcome),
+            Self::Batch(_) => self.complete(item, outcome),
+        }
+    }
+
+    /// Wakes who waits for a future that is done.
+    pub(crate) fn wake_waiters(&self) {
+        match self {
+            Self::Single(shared) => shared.wake_waiters(),
+            Self::Batch(_) => {}
+        }
+    }
+
     /// Brings the same error to all items of a window.
     #[must_use]
     pub(crate) fn fail(&self, window: Range<u32>, error: &TaskError) -> Vec<Callback> {

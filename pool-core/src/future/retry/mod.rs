@@ -94,8 +94,9 @@ impl RetryPolicy {
     /// Runs the task again after it returned a value for which this is true: `|result: &Result<Page, Error>| ...`. The value
     /// of the last attempt is the future's.
     ///
-    /// It is called on the pool's manager thread, as callbacks are, and has to be quick. One that panics has said no. The
-    /// value's type has to be what the task returns: another one is an error of the submit.
+    /// It is called on a thread of the pool's, or on one that waits for a result, and has to be quick; it cannot wait for the
+    /// pool. One that panics has said no. The value's type has to be what the task returns: another one is an error of the
+    /// submit.
     pub fn on_value<R: DeserializeOwned>(mut self, unwanted: impl Fn(&R) -> bool + Send + Sync + 'static) -> Self {
         let is = move |encoded: &Encoded| {
             let value = encoded.decode::<R>("").ok();

@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use pool_ipc::Owner;
 
 use super::{GONE, OPEN, Pool};
 use crate::future::{Callback, Desk, Recall};
 use crate::manager::event::Event;
+use crate::manager::seat;
 use crate::manager::sentence::Why;
 use crate::manager::stopping::Stop;
 
@@ -33,6 +35,24 @@ impl Drop for Recalling<'_> {
     }
 }
 
+impl Pool {
+    /// Somebody waits for a result, who might take turns.
+    pub(crate) fn note_waiter(&self) {
+        if !self.waited.load(Ordering::Relaxed) {
+            self.waited.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether somebody has, since this was forgotten.
+    pub(crate) fn had_waiter(&self) -> bool {
+        self.waited.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn forget_waiter(&self) {
+        self.waited.store(false, Ordering::Relaxed);
+    }
+}
+
 impl Desk for Pool {
     fn run_soon(&self, callbacks: Vec<Callback>) -> Result<(), Vec<Callback>> {
         if callbacks.is_empty() {
@@ -49,8 +69,17 @@ impl Desk for Pool {
     }
 
     fn is_current_thread(&self) -> bool {
-        let current = std::thread::current().id();
-        [&self.manager, &self.feeder].into_iter().any(|thread| thread.get() == Some(&current))
+        seat::is_of(self)
+    }
+
+    fn take_turns(&self, is_done: &dyn Fn() -> bool, deadline: Option<Instant>) {
+        self.take_turns_until(is_done, deadline);
+    }
+
+    fn attend(&self) {
+        if !self.is_foreign() {
+            self.orders.call();
+        }
     }
 
     fn is_foreign(&self) -> bool {
@@ -95,15 +124,15 @@ mod tests {
     fn a_pool_that_ends_hears_of_the_end_of_each_cancel_that_it_had_to_wait_for() {
         let pool = pool();
         pool.recall(&mut Vec::new);
-        assert!(!pool.take_inbox().recalled, "nobody waits for that");
+        assert!(pool.take_inbox().is_none(), "nobody waits for that");
         pool.recall(&mut || {
             pool.shut();
             assert_eq!(pool.recalling(), 1);
-            assert!(!pool.take_inbox().recalled);
+            assert!(!pool.take_inbox().unwrap().recalled);
             Vec::new()
         });
         assert_eq!(pool.recalling(), 0);
-        assert!(pool.take_inbox().recalled);
+        assert!(pool.take_inbox().unwrap().recalled);
     }
 
     #[test]
@@ -113,6 +142,6 @@ mod tests {
         let cancel = || pool.recall(&mut || panic!("a backend's own"));
         assert!(catch_unwind(AssertUnwindSafe(cancel)).is_err());
         assert_eq!(pool.recalling(), 0);
-        assert!(pool.take_inbox().recalled);
+        assert!(pool.take_inbox().unwrap().recalled);
     }
 }

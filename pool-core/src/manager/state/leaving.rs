@@ -16,6 +16,9 @@ const EXIT: Duration = Duration::from_secs(10);
 impl State {
     /// The time of those begins that have nothing to run any more.
     pub(super) fn time_leavers(&mut self, view: View) {
+        if self.leaving.is_empty() {
+            return;
+        }
         let workers = &self.workers;
         let is_done = |link: &LinkId| !workers.get(link).is_some_and(Worker::is_loaded);
         for link in self.leaving.extract_if(.., is_done) {

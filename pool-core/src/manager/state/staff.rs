@@ -72,6 +72,11 @@ impl Staff {
         self.reserve.contains(&link)
     }
 
+    /// How many there are, of which all are up or coming up.
+    pub(super) fn in_reserve(&self) -> usize {
+        self.reserve.len()
+    }
+
     /// More are needed than before.
     pub(super) fn rise_to(&mut self, level: usize) {
         if level > self.level {

@@ -62,6 +62,8 @@ pub(super) struct Worker {
     pub(super) given_up: bool,
     /// It was to be ended, and goes on.
     pub(super) survives: bool,
+    /// When it is to have said hello, as long as it has not.
+    pub(super) hello_by: Option<Instant>,
     /// It said hello.
     pub(super) greeted: bool,
     /// It was killed because it did not say hello.
@@ -100,6 +102,7 @@ impl Worker {
             outstays: false,
             given_up: false,
             survives: false,
+            hello_by: None,
             greeted: false,
             too_late: false,
             spent: false,
