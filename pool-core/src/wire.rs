@@ -29,7 +29,8 @@ pub(crate) use boot::{Boot, Greeting};
 pub(crate) use process::ProcessBoot;
 pub(crate) use reply::{Failure, PanicReport, is_shared, mark_shared, read_reply, write_failure, write_value};
 pub(crate) use request::{
-    BatchWriter, Cursor, PackWriter, Request, encode_sharing_single, encode_sharing_single_in, encode_single, unpack,
+    BatchWriter, Cursor, PackWriter, RequestReader, encode_sharing_single, encode_sharing_single_in, encode_single,
+    unpack,
 };
 
 /// The version of all messages.

@@ -17,8 +17,8 @@ use pool_ipc::{FarEnd, Inset, Job, LARGE};
 use crate::bytes::sharing::Source;
 use crate::error::{Reason, RemoteError};
 use crate::sharing;
-use crate::task::{self, Call, EncodeFailure, Home, InitializerResult, Stage, TaskId};
-use crate::wire::{Boot, Cursor, Failure, Greeting, Request, mark_shared, write_failure, write_value};
+use crate::task::{self, Call, EncodeFailure, Entry, Home, InitializerResult, Stage, TaskId};
+use crate::wire::{Boot, Failure, Greeting, PanicReport, RequestReader, mark_shared, write_failure, write_value};
 
 /// Runs a worker that is a thread of the pool's own process, until its link is closed.
 pub(crate) fn run(mut far: Box<dyn FarEnd>) {
@@ -150,16 +150,20 @@ fn become_worker(boot: Boot, place: Place) {
 /// Calls the initializer. Its error, and whatever else goes wrong with it, is the pool's to report.
 fn initialize(request: &[u8]) -> InitializerResult {
     let mut result = Vec::new();
-    match answer(request, 0, &mut Cursor::default(), &mut result, &mut Vec::new()) {
+    let failure = match answer(request, 0, &mut Reading::begin(), &mut result, &mut Vec::new()) {
         Ok(_) => {
-            task::decode::<InitializerResult>(&result).unwrap_or_else(|reason| Err(RemoteError::message(reason.text)))
+            let returned = task::decode::<InitializerResult>(&result);
+            return returned.unwrap_or_else(|reason| Err(RemoteError::message(reason.text)));
         }
-        Err(Failure::Panicked(report)) => Err(RemoteError::message(report.to_string())),
-        Err(Failure::Undecoded { type_name, reason }) => {
-            Err(RemoteError::message(format!("its arguments could not be decoded: type {type_name}: {}", reason.text)))
+        Err(failure) => *failure,
+    };
+    Err(RemoteError::message(match failure {
+        Failure::Panicked(report) => report.to_string(),
+        Failure::Undecoded { type_name, reason } => {
+            format!("its arguments could not be decoded: type {type_name}: {}", reason.text)
         }
-        Err(failure) => Err(RemoteError::message(format!("it could not be called: {failure:?}"))),
-    }
+        failure => format!("it could not be called: {failure:?}"),
+    }))
 }
 
 /// Where calls are answered: the room that replies are written in, used again and again.
@@ -175,9 +179,9 @@ const ROOM_KEPT: usize = 1 << 20;
 
 impl Desk {
     fn work(&mut self, job: &mut dyn Job) {
-        let mut cursor = Cursor::default();
+        let mut reading = Reading::begin();
         while let Some(item) = job.claim() {
-            self.reply_to(job, item, &mut cursor);
+            self.reply_to(job, item, &mut reading);
             self.publish(job);
             // Not before that: SIGTERM between the two would take the result along.
             let stop = pool_ipc::forget_soft_stop();
@@ -192,13 +196,14 @@ impl Desk {
     }
 
     #[cfg(not(panic = "abort"))]
-    fn reply_to(&mut self, job: &dyn Job, item: u32, cursor: &mut Cursor) {
+    #[inline]
+    fn reply_to(&mut self, job: &dyn Job, item: u32, reading: &mut Reading) {
         let request = job.request();
         let is_large = request.len() > LARGE;
         if is_large {
             name_source(job);
         }
-        self.write_reply(request, item, cursor);
+        self.write_reply(request, item, reading);
         if is_large {
             Source::forget();
         }
@@ -206,18 +211,18 @@ impl Desk {
 
     /// Where a panic ends the process, its hook writes the reply.
     #[cfg(panic = "abort")]
-    fn reply_to(&mut self, job: &mut dyn Job, item: u32, cursor: &mut Cursor) {
+    fn reply_to(&mut self, job: &mut dyn Job, item: u32, reading: &mut Reading) {
         if job.request().len() > LARGE {
             name_source(job);
         }
-        last_word::lend(job, |request| self.write_reply(request, item, cursor));
+        last_word::lend(job, |request| self.write_reply(request, item, reading));
         Source::forget();
     }
 
     #[inline(always)]
-    fn write_reply(&mut self, request: &[u8], item: u32, cursor: &mut Cursor) {
+    fn write_reply(&mut self, request: &[u8], item: u32, reading: &mut Reading) {
         write_value(&mut self.reply);
-        match answer(request, item, cursor, &mut self.reply, &mut self.insets) {
+        match answer(request, item, reading, &mut self.reply, &mut self.insets) {
             Ok(Speaks::OfItself) => {}
             Ok(Speaks::OfShared) => mark_shared(&mut self.reply),
             Err(failure) => {
@@ -258,42 +263,78 @@ enum Speaks {
     OfShared,
 }
 
+/// What is the same for the items of a frame, found once for all of them.
+struct Reading {
+    /// This process: the copies of it that tasks make end before they come to another item.
+    home: Home,
+    reader: RequestReader,
+    /// The task that ran last.
+    known: Option<(TaskId, Entry)>,
+}
+
+impl Reading {
+    fn begin() -> Self {
+        Self { home: Home::here(), reader: RequestReader::default(), known: None }
+    }
+
+    #[inline]
+    fn find(&mut self, task: TaskId) -> Option<Entry> {
+        match self.known {
+            Some((known, entry)) if known == task => Some(entry),
+            _ => {
+                let entry = task::find(task)?;
+                self.known = Some((task, entry));
+                Some(entry)
+            }
+        }
+    }
+}
+
 /// Runs one call. The encoded result is appended to `result`, but for its large parts.
+#[inline]
 fn answer(
     request: &[u8],
     item: u32,
-    cursor: &mut Cursor,
+    reading: &mut Reading,
     result: &mut Vec<u8>,
     insets: &mut Vec<Inset>,
-) -> Result<Speaks, Failure> {
-    let malformed = || undecoded("a request", Reason::of_codec(format!("it has no item {item}")));
-    let request = Request::parse(request).ok_or_else(malformed)?;
-    let (task, arguments) = request.item(item, cursor).ok_or_else(malformed)?;
-    let home = Home::here();
-    call(task, Call::of_worker(arguments, result, insets, home), home)
+) -> Result<Speaks, Box<Failure>> {
+    let Some((task, arguments)) = reading.reader.item(request, item) else { return Err(malformed(item)) };
+    let Some(entry) = reading.find(task) else { return Err(Box::new(Failure::NotFound { task: task.to_wire() })) };
+    call(entry, Call::of_worker(arguments, result, insets, reading.home), reading.home)
 }
 
-/// Runs a call and says in what it ended. A panic of the task is a panic; one in Serialize or Deserialize means that the
-/// value cannot be encoded or decoded, so that a caller can tell whether the task has run.
-fn call(id: TaskId, mut call: Call<'_>, home: Home) -> Result<Speaks, Failure> {
-    let entry = task::find(id).ok_or(Failure::NotFound { task: id.to_wire() })?;
-    let panicked = panics::catch((entry.name)(), home, || entry.call(&mut call)).err();
-    match (call.stage(), panicked) {
-        (Stage::Done, None) => Ok(if sharing::is_answer_shared() { Speaks::OfShared } else { Speaks::OfItself }),
+#[cold]
+fn malformed(item: u32) -> Box<Failure> {
+    Box::new(undecoded("a request", Reason::of_codec(format!("it has no item {item}"))))
+}
+
+/// Runs a call and says in what it ended.
+#[inline]
+fn call(entry: Entry, mut call: Call<'_>, home: Home) -> Result<Speaks, Box<Failure>> {
+    match panics::catch(entry.name, home, || entry.call(&mut call)) {
+        Ok(()) if call.is_done() => Ok(if sharing::is_answer_shared() { Speaks::OfShared } else { Speaks::OfItself }),
+        panicked => Err(Box::new(failure(call.stage(), panicked.err()))),
+    }
+}
+
+/// Why a call has no result. A panic of the task is a panic; one in Serialize or Deserialize means that the value cannot be
+/// encoded or decoded, so that a caller can tell whether the task has run.
+#[cold]
+fn failure(stage: Stage, panicked: Option<Box<PanicReport>>) -> Failure {
+    match (stage, panicked) {
         (Stage::Decoding { type_name }, Some(report)) => {
-            Err(undecoded(type_name, Reason::of_type(format!("its Deserialize {report}"))))
+            undecoded(type_name, Reason::of_type(format!("its Deserialize {report}")))
         }
-        (Stage::Undecoded { type_name, reason }, _) => Err(undecoded(type_name, reason)),
+        (Stage::Undecoded { type_name, reason }, _) => undecoded(type_name, reason),
         (Stage::Encoding { type_name }, Some(report)) => {
-            Err(unencoded(type_name, Reason::of_type(format!("its Serialize {report}"))))
+            unencoded(type_name, Reason::of_type(format!("its Serialize {report}")))
         }
-        (Stage::Unencoded { type_name, failure: EncodeFailure::Codec { reason } }, _) => {
-            Err(unencoded(type_name, reason))
-        }
-        (Stage::Unencoded { failure: EncodeFailure::NoMemory { size }, .. }, _) => Err(Failure::NoMemory { size }),
+        (Stage::Unencoded { type_name, failure: EncodeFailure::Codec { reason } }, _) => unencoded(type_name, reason),
+        (Stage::Unencoded { failure: EncodeFailure::NoMemory { size }, .. }, _) => Failure::NoMemory { size },
         // Also when only the result's Drop panicked: a result whose end is a panic is not handed out as a success.
-        (_, Some(report)) => Err(Failure::Panicked(report)),
-        (Stage::Decoding { .. } | Stage::Running | Stage::Encoding { .. }, None) => {
+        (_, Some(report)) => Failure::Panicked(*report),
+        (Stage::Decoding { .. } | Stage::Running | Stage::Encoding { .. } | Stage::Done, None) => {
             unreachable!("a call that returned has come to one of its ends")
         }
     }

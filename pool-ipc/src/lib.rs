@@ -114,7 +114,9 @@ pub use outcomes::{Outcomes, Values};
 pub use postmortem::{Killer, Postmortem, Size};
 #[cfg(all(target_os = "linux", not(pool_portable)))]
 pub use process::exit_at_once;
-pub use process::{at_exit, end_if_forked_since, fork_generation, main_thread_id, native_thread_id, on_main_thread};
+pub use process::{
+    at_exit, end_if_forked_since, fork_generation, is_fork_since, main_thread_id, native_thread_id, on_main_thread,
+};
 #[cfg(all(target_os = "linux", not(pool_portable)))]
 pub use readiness::wait_readable;
 #[cfg(all(target_os = "linux", not(pool_portable)))]

@@ -67,6 +67,7 @@ impl Values {
     }
 
     /// Takes the next item, and what the far end published for it.
+    #[inline]
     pub fn take(&mut self) -> Option<(u32, &[u8])> {
         let item = self.window.next()?;
         let mut rest = &self.records[self.next..];

@@ -41,6 +41,7 @@ pub fn main_thread_id() -> Option<NonZeroU32> {
 /// How many forks lie between this process and the one that first asked. A value that was kept and differs tells that this
 /// process is a fork of the one that kept it. Costs one load: a fork counts itself, if it
 /// was made by the C library's `fork`.
+#[inline]
 pub fn fork_generation() -> u64 {
     watch_forks();
     GENERATION.load(Ordering::Relaxed)
@@ -53,6 +54,7 @@ pub(crate) fn forks_made() -> u64 {
     MADE.load(Ordering::Relaxed)
 }
 
+#[inline]
 fn watch_forks() {
     static WATCH: Once = Once::new();
     WATCH.call_once(count_forks);
@@ -61,13 +63,22 @@ fn watch_forks() {
 /// Ends this process at once with this exit code if it is a fork of the one that kept `generation`: for one that has
 /// nothing left to do, and nothing to say in the other's name. No destructor runs and nothing is written, as what other
 /// threads had locked at the fork stays locked here. Else it costs one load.
+#[inline]
 pub fn end_if_forked_since(generation: u64, code: i32) {
-    if fork_generation() != generation {
+    if is_fork_since(generation) {
         end(code);
     }
 }
 
+/// Whether this process is a fork of the one that kept `generation`. Costs one load: who kept one has asked for it, and
+/// forks are counted since.
+#[inline]
+pub fn is_fork_since(generation: u64) -> bool {
+    GENERATION.load(Ordering::Relaxed) != generation
+}
+
 #[cfg(all(target_os = "linux", not(pool_portable)))]
+#[cold]
 fn end(code: i32) -> ! {
     // SAFETY: it ends the process and touches nothing in it.
     unsafe { libc::_exit(code) }
@@ -75,6 +86,7 @@ fn end(code: i32) -> ! {
 
 /// Never called: where forks are not counted no process is seen to be one.
 #[cfg(not(all(target_os = "linux", not(pool_portable))))]
+#[cold]
 fn end(code: i32) -> ! {
     std::process::exit(code)
 }

@@ -19,11 +19,16 @@ pub fn heed_soft_stop() -> bool {
 }
 
 /// The item is over, and the next one has not asked. Whether SIGTERM came: then the rest of the frame is not to be begun.
+#[inline]
 pub fn forget_soft_stop() -> bool {
-    HEEDED.load(Ordering::Relaxed) && {
-        HEEDED.store(false, Ordering::SeqCst);
-        ASKED.swap(false, Ordering::SeqCst)
-    }
+    // Most items never ask.
+    HEEDED.load(Ordering::Relaxed) && forget()
+}
+
+#[cold]
+fn forget() -> bool {
+    HEEDED.store(false, Ordering::SeqCst);
+    ASKED.swap(false, Ordering::SeqCst)
 }
 
 /// Makes SIGTERM the soft stop of this process.

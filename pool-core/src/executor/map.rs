@@ -333,11 +333,17 @@ impl Chunker {
 
 impl<R> Map<'_, R> {
     /// An item was read. Submits what there is room for, once that makes a chunk.
+    #[inline]
     fn refill(&mut self) {
         self.room += 1;
-        if let Some(source) = &mut self.source
-            && (self.room >= self.chunk || self.segments.is_empty())
-        {
+        if self.source.is_some() && (self.room >= self.chunk || self.segments.is_empty()) {
+            self.ask_source();
+        }
+    }
+
+    #[cold]
+    fn ask_source(&mut self) {
+        if let Some(source) = &mut self.source {
             let fresh = source(std::mem::take(&mut self.room));
             if fresh.is_empty() {
                 self.source = None;
@@ -368,17 +374,15 @@ impl<R> Map<'_, R> {
     }
 }
 
-/// The result of an item: of those that are ready, or else with what comes next.
-fn decode_next<R: DeserializeOwned>(
+/// The result of an item that is not among those that are ready.
+#[cold]
+fn decode_coming<R: DeserializeOwned>(
     batch: &Batch,
     item: u32,
     ready: &mut Option<Box<Replies>>,
     deadline: Option<Instant>,
 ) -> Result<Result<R, TaskError>, NotYet> {
     let task = batch.task();
-    if let Some(result) = ready.as_mut().and_then(|replies| replies.decode(task)) {
-        return Ok(result);
-    }
     Ok(match batch.take(item, deadline)? {
         Run::One(outcome) => outcome.and_then(|encoded| encoded.decode(task)),
         Run::Together(replies) => ready.insert(replies).decode(task).unwrap_or(Err(TaskError::Taken)),
@@ -392,9 +396,13 @@ impl<R: DeserializeOwned> Iterator for Map<'_, R> {
         self.begun = true;
         let result = match self.segments.front_mut()? {
             Segment::Batch { batch, next, items } => {
-                let result = match decode_next(batch, *next, &mut self.ready, self.deadline) {
-                    Ok(result) => result,
-                    Err(not_yet) => return Some(Err(self.end_by(not_yet))),
+                let ready = self.ready.as_mut().and_then(|replies| replies.decode(batch.task()));
+                let result = match ready {
+                    Some(result) => result,
+                    None => match decode_coming(batch, *next, &mut self.ready, self.deadline) {
+                        Ok(result) => result,
+                        Err(not_yet) => return Some(Err(self.end_by(not_yet))),
+                    },
                 };
                 *next += 1;
                 if next == items {

@@ -121,16 +121,13 @@ pub(super) fn desk(pool: &Arc<Pool>) -> Weak<dyn Desk> {
 
 /// Runs an encoder of arguments of type `Args`, and adds the shared values in them to `values`; what goes wrong in it, a panic
 /// too, is this call's error.
+#[inline]
 pub(super) fn encode<Args, T>(
     name: &str,
     attempts: Attempts,
     values: &mut Vec<SharedValue>,
     encoder: impl FnOnce() -> Result<T, EncodeFailure>,
 ) -> Result<T, SubmitError> {
-    let refused = |reason| {
-        let type_name = std::any::type_name::<Args>();
-        SubmitError::Encode(Arc::new(CodecError::new(name, Coded::ArgumentsInCaller, type_name, reason)))
-    };
     let sending = Sending::begin(attempts);
     let outcome = catch_unwind(AssertUnwindSafe(encoder));
     let failure = match outcome {
@@ -142,9 +139,18 @@ pub(super) fn encode<Args, T>(
         Err(payload) => Err(payload),
     };
     sending.end(None);
-    Err(match failure {
+    Err(refused::<Args>(name, failure))
+}
+
+#[cold]
+fn refused<Args>(name: &str, failure: std::thread::Result<EncodeFailure>) -> SubmitError {
+    let refused = |reason| {
+        let type_name = std::any::type_name::<Args>();
+        SubmitError::Encode(Arc::new(CodecError::new(name, Coded::ArgumentsInCaller, type_name, reason)))
+    };
+    match failure {
         Ok(EncodeFailure::Codec { reason }) => refused(reason),
         Ok(EncodeFailure::NoMemory { size }) => SubmitError::NoMemory(NoMemory::new(name, size, ENOMEM)),
         Err(payload) => refused(Reason::of_type(format!("its Serialize panicked: {}", panic_text(&*payload)))),
-    })
+    }
 }

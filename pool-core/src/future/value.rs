@@ -107,18 +107,27 @@ impl From<Result<Encoded, TaskError>> for Conclusion {
 }
 
 /// The value that these bytes are. It may speak of what goes with the body that they are of, and keep parts of that.
+#[inline]
 pub(crate) fn decode_value<T: DeserializeOwned>(task: &str, bytes: &[u8], of: Option<&Body>) -> Result<T, TaskError> {
     let result = sharing::begin_result(of);
     let decoded = catch_unwind(AssertUnwindSafe(|| decode::<T>(bytes)));
     drop(result);
-    let reason = match decoded {
-        Ok(Ok(value)) => return Ok(value),
-        Ok(Err(reason)) => reason,
+    match decoded {
+        Ok(Ok(value)) => Ok(value),
+        Ok(Err(reason)) => Err(undecoded::<T>(task, Ok(reason))),
+        Err(payload) => Err(undecoded::<T>(task, Err(payload))),
+    }
+}
+
+#[cold]
+fn undecoded<T>(task: &str, failure: std::thread::Result<Reason>) -> TaskError {
+    let reason = match failure {
+        Ok(reason) => reason,
         Err(payload) => {
             let reason = format!("its Deserialize panicked: {}", panic_text(&*payload));
             pool_ipc::discard(payload);
             Reason::of_type(reason)
         }
     };
-    Err(TaskError::Decode(Arc::new(CodecError::new(task, Coded::ResultInCaller, type_name::<T>(), reason))))
+    TaskError::Decode(Arc::new(CodecError::new(task, Coded::ResultInCaller, type_name::<T>(), reason)))
 }

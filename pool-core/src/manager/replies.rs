@@ -34,6 +34,7 @@ impl Replies {
     }
 
     /// Takes the next one as the value that it tells.
+    #[inline]
     pub(crate) fn decode<R: DeserializeOwned>(&mut self, task: &'static str) -> Option<Result<R, TaskError>> {
         let (_, reply) = self.values.take()?;
         Some(read_reply(task, self.pid, reply).and_then(|start| decode_value(task, &reply[start..], None)))

@@ -15,7 +15,7 @@ use super::identity::{self, Own, current_process};
 use super::target::Ending;
 use crate::error::RemoteError;
 use crate::task::{self, Stage};
-use crate::wire::{Cursor, ProcessBoot, Request};
+use crate::wire::{ProcessBoot, RequestReader};
 
 /// The exit code of a child that panicked or returned an error.
 const FAILED: i32 = 1;
@@ -50,10 +50,9 @@ fn become_process(boot: ProcessBoot, parent_pid: u32) {
 
 /// Calls the function and gives the exit code.
 fn call(request: &[u8]) -> i32 {
-    let request = Request::parse(request);
-    let found = request.and_then(|request| {
-        let (id, arguments) = request.item(0, &mut Cursor::default())?;
-        Some((arguments, task::find(id)?))
+    let found = RequestReader::default().item(request, 0).and_then(|(id, arguments)| {
+        let entry = task::find(id)?;
+        Some((arguments, entry))
     });
     let Some((arguments, entry)) = found else {
         return failed("it has no such function");

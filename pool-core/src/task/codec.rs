@@ -31,12 +31,14 @@ pub(crate) enum EncodeFailure {
 }
 
 /// Appends a value's bytes. After an error the vector holds what it held before.
+#[inline]
 pub(crate) fn encode_into<T: Serialize + ?Sized>(bytes: &mut Vec<u8>, value: &T) -> Result<(), EncodeFailure> {
     encode_sharing(bytes, None, value)
 }
 
 /// The same, but leaves large [`Bytes`](crate::Bytes) where they are if there may be insets: they become such. After an error
 /// the insets are incomplete.
+#[inline]
 pub(crate) fn encode_sharing<T: Serialize + ?Sized>(
     bytes: &mut Vec<u8>,
     insets: Option<&mut Vec<Inset>>,
@@ -46,8 +48,17 @@ pub(crate) fn encode_sharing<T: Serialize + ?Sized>(
     let mut serializer = postcard::Serializer { output: Growing { bytes, insets, refused: None } };
     let outcome = value.serialize(&mut serializer);
     let Growing { bytes, refused, .. } = serializer.output;
-    let failure = match (outcome, refused) {
-        (Ok(()), None) => return Ok(()),
+    if outcome.is_ok() && refused.is_none() {
+        return Ok(());
+    }
+    bytes.truncate(before);
+    Err(refusal(value, outcome, refused))
+}
+
+/// Why a value was not encoded.
+#[cold]
+fn refusal<T: Serialize + ?Sized>(value: &T, outcome: postcard::Result<()>, refused: Option<u64>) -> EncodeFailure {
+    match (outcome, refused) {
         (_, Some(size)) => EncodeFailure::NoMemory { size },
         (Err(postcard::Error::SerdeSerCustom), None) => {
             // It is run a second time, for its words.
@@ -56,20 +67,31 @@ pub(crate) fn encode_sharing<T: Serialize + ?Sized>(
             EncodeFailure::Codec { reason }
         }
         (Err(error), None) => EncodeFailure::Codec { reason: Reason::of_codec(words(&error)) },
-    };
-    bytes.truncate(before);
-    Err(failure)
+        (Ok(()), None) => unreachable!("it was encoded"),
+    }
 }
 
 /// Reads a value that is exactly these bytes.
+#[inline]
 pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Reason> {
     match postcard::take_from_bytes(bytes) {
         Ok((value, [])) => Ok(value),
-        Ok((_, rest)) => Err(Reason::of_codec(format!("{} of {} bytes were left over", rest.len(), bytes.len()))),
-        Err(postcard::Error::SerdeDeCustom) => {
-            Err(Reason::of_failed(ITS_DESERIALIZE, own_words::of_deserialize::<T>(bytes)))
-        }
-        Err(error) => Err(Reason::of_codec(words(&error))),
+        Ok((_, rest)) => Err(left_over(rest.len(), bytes.len())),
+        Err(error) => Err(undecoded::<T>(bytes, &error)),
+    }
+}
+
+#[cold]
+fn left_over(rest: usize, all: usize) -> Reason {
+    Reason::of_codec(format!("{rest} of {all} bytes were left over"))
+}
+
+/// Why these bytes are no `T`.
+#[cold]
+fn undecoded<T: DeserializeOwned>(bytes: &[u8], error: &postcard::Error) -> Reason {
+    match error {
+        postcard::Error::SerdeDeCustom => Reason::of_failed(ITS_DESERIALIZE, own_words::of_deserialize::<T>(bytes)),
+        error => Reason::of_codec(words(error)),
     }
 }
 

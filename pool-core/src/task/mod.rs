@@ -48,8 +48,12 @@ pub(crate) struct Call<'a> {
     result: &'a mut Vec<u8>,
     /// Where the large parts of the result go, if they need not be copied to be appended.
     insets: Option<&'a mut Vec<Inset>>,
-    /// How far it has come.
-    stage: Stage,
+    /// How far it has come, if it did not fail.
+    progress: Progress,
+    /// The type that is being decoded or encoded, once it is known.
+    type_name: &'static str,
+    /// How it failed. Apart, so that a call that goes well has nothing to build and to drop.
+    failed: Option<Box<Stage>>,
     /// The process that answers the call, where its forks must not.
     home: Option<Home>,
 }
@@ -67,10 +71,11 @@ impl Home {
 
     /// Whether this process is a copy.
     pub(crate) fn is_elsewhere(self) -> bool {
-        pool_ipc::fork_generation() != self.0
+        pool_ipc::is_fork_since(self.0)
     }
 
     /// Ends this process with this exit code if it is a copy.
+    #[inline]
     pub(crate) fn end_copy(self, code: i32) {
         pool_ipc::end_if_forked_since(self.0, code);
     }
@@ -78,6 +83,15 @@ impl Home {
 
 /// The exit code of a copy that has done what the task says.
 pub(crate) const COPY_RETURNED: i32 = 0;
+
+/// How far a call has come that has not failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Progress {
+    Decoding,
+    Running,
+    Encoding,
+    Done,
+}
 
 /// How far a call has come, in this order. Moved by the call alone.
 #[derive(Debug)]
@@ -116,7 +130,8 @@ impl<'a> Call<'a> {
     /// A call that has not begun.
     #[inline]
     pub(crate) fn new(arguments: &'a [u8], result: &'a mut Vec<u8>) -> Self {
-        Self { arguments, result, insets: None, stage: Stage::Decoding { type_name: "" }, home: None }
+        let (progress, type_name) = (Progress::Decoding, "");
+        Self { arguments, result, insets: None, progress, type_name, failed: None, home: None }
     }
 
     /// The same, with a result that has insets, in a process whose copies end when they come back from the function.
@@ -130,27 +145,36 @@ impl<'a> Call<'a> {
         Self { insets: Some(insets), home: Some(home), ..Self::new(arguments, result) }
     }
 
+    /// Whether its result is encoded.
+    #[inline]
+    pub(crate) fn is_done(&self) -> bool {
+        self.progress == Progress::Done
+    }
+
     /// How far it came.
     pub(crate) fn stage(self) -> Stage {
-        self.stage
+        let type_name = self.type_name;
+        match (self.failed, self.progress) {
+            (Some(failed), _) => *failed,
+            (None, Progress::Decoding) => Stage::Decoding { type_name },
+            (None, Progress::Running) => Stage::Running,
+            (None, Progress::Encoding) => Stage::Encoding { type_name },
+            (None, Progress::Done) => Stage::Done,
+        }
     }
 
     /// Runs `task` from the first byte of its arguments to the last byte of its result. The arguments belong to the
     /// task, so they are dropped when it returns or panics, and the result is dropped before this returns.
     fn run<F: Task<Args>, Args: Arguments>(&mut self, task: F) {
-        let type_name = std::any::type_name::<Args>();
-        self.stage = Stage::Decoding { type_name };
+        self.type_name = std::any::type_name::<Args>();
         sharing::begin_arguments();
         let arguments = decode::<Args>(self.arguments);
         sharing::end_arguments();
         let arguments = match arguments {
             Ok(arguments) => arguments,
-            Err(reason) => {
-                self.stage = Stage::Undecoded { type_name, reason };
-                return;
-            }
+            Err(reason) => return self.fail(Stage::Undecoded { type_name: self.type_name, reason }),
         };
-        self.stage = Stage::Running;
+        self.progress = Progress::Running;
         let result = task.call(arguments);
         if let Some(home) = self.home {
             home.end_copy(COPY_RETURNED);
@@ -160,13 +184,17 @@ impl<'a> Call<'a> {
 
     #[inline]
     fn encode<R: Serialize>(&mut self, result: &R) {
-        let type_name = std::any::type_name::<R>();
-        self.stage = Stage::Encoding { type_name };
+        (self.progress, self.type_name) = (Progress::Encoding, std::any::type_name::<R>());
         sharing::begin_answer();
-        self.stage = match encode_sharing(self.result, self.insets.as_deref_mut(), result) {
-            Ok(()) => Stage::Done,
-            Err(failure) => Stage::Unencoded { type_name, failure },
-        };
+        match encode_sharing(self.result, self.insets.as_deref_mut(), result) {
+            Ok(()) => self.progress = Progress::Done,
+            Err(failure) => self.fail(Stage::Unencoded { type_name: self.type_name, failure }),
+        }
+    }
+
+    #[cold]
+    fn fail(&mut self, stage: Stage) {
+        self.failed = Some(Box::new(stage));
     }
 }
 

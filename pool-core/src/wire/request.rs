@@ -57,15 +57,26 @@ impl BatchWriter {
     }
 
     /// Appends one item. After an error the batch is what it was.
+    #[inline]
     pub(crate) fn push(&mut self, args: &impl Serialize) -> Result<(), EncodeFailure> {
         self.bytes.truncate(self.whole);
         make_room(&mut self.bytes, self.width)?;
-        self.bytes.resize(self.whole + self.width, 0);
+        match self.width {
+            1 => self.bytes.push(0),
+            width => self.bytes.resize(self.whole + width, 0),
+        }
         encode_into(&mut self.bytes, args)?;
-        self.close()
+        let length = self.bytes.len() - self.whole - self.width;
+        if self.width > 1 || length >= 0x80 {
+            return self.close_long(length);
+        }
+        self.bytes[self.whole] = length as u8;
+        self.count();
+        Ok(())
     }
 
     /// How many bytes the batch has.
+    #[inline]
     pub(crate) fn len(&self) -> usize {
         self.whole
     }
@@ -82,15 +93,8 @@ impl BatchWriter {
     }
 
     /// Writes the length in front of the item that was just encoded, and counts the item.
-    fn close(&mut self) -> Result<(), EncodeFailure> {
+    fn close_long(&mut self, length: usize) -> Result<(), EncodeFailure> {
         let start = self.whole + self.width;
-        let length = self.bytes.len() - start;
-        if self.width == 1 && length < 0x80 {
-            self.bytes[self.whole] = length as u8;
-            self.whole = self.bytes.len();
-            self.items += 1;
-            return Ok(());
-        }
         let width = self.width.max(varint_width(length as u64));
         if width > self.width {
             make_room(&mut self.bytes, width - self.width)?;
@@ -100,9 +104,15 @@ impl BatchWriter {
         }
         write_padded(&mut self.bytes[self.whole..self.whole + width], length as u64);
         self.width = varint_width(length as u64);
+        self.count();
+        Ok(())
+    }
+
+    /// What was just encoded is an item.
+    #[inline]
+    fn count(&mut self) {
         self.whole = self.bytes.len();
         self.items += 1;
-        Ok(())
     }
 }
 
@@ -141,34 +151,51 @@ pub(crate) fn unpack<'a>(bytes: &'a [u8], item: u32, cursor: &mut Cursor) -> Opt
     if Shape::of(head) == Shape::Pack { cursor.find(items, item) } else { None }
 }
 
-/// A request as its worker reads it.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Request<'a> {
-    /// A task's number, and a shape.
-    head: u64,
-    items: &'a [u8],
+/// Reads the calls of a request. The bytes are given to it with each item, the same every time, since who reads may have
+/// them for as long as an item runs only; what was once read of them is not read again.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct RequestReader {
+    head: Option<Head>,
+    cursor: Cursor,
 }
 
-impl<'a> Request<'a> {
-    /// Reads the head, or gives `None` where there is none.
-    pub(crate) fn parse(bytes: &'a [u8]) -> Option<Self> {
-        let (head, items) = take_varint(bytes)?;
-        Some(Self { head, items })
-    }
-
+impl RequestReader {
     /// The call of an item, or `None` where there is no such item: what is to be called, which is any number at all until the
     /// table knows it, and the arguments.
-    pub(crate) fn item(&self, number: u32, cursor: &mut Cursor) -> Option<(TaskId, &'a [u8])> {
-        let (task, items) = (TaskId::from_wire(u32::try_from(self.head >> SHAPE_BITS).ok()?), self.items);
-        match Shape::of(self.head) {
-            Shape::One => (number == 0).then_some((task, items)),
-            Shape::Many => Some((task, cursor.find(items, number)?)),
+    #[inline]
+    pub(crate) fn item<'a>(&mut self, request: &'a [u8], number: u32) -> Option<(TaskId, &'a [u8])> {
+        let head = match self.head {
+            Some(head) => head,
+            None => *self.head.insert(Head::read(request)?),
+        };
+        let items = request.get(head.len..)?;
+        match head.shape {
+            Shape::Many => Some((head.task, self.cursor.find(items, number)?)),
+            Shape::One => (number == 0).then_some((head.task, items)),
             Shape::Pack => {
-                let one = Self::parse(cursor.find(items, number)?)?;
+                let one = self.cursor.find(items, number)?;
+                let head = Head::read(one)?;
                 // Packs hold no packs.
-                if Shape::of(one.head) == Shape::One { one.item(0, cursor) } else { None }
+                if head.shape == Shape::One { Some((head.task, &one[head.len..])) } else { None }
             }
         }
+    }
+}
+
+/// What a request begins with.
+#[derive(Clone, Copy, Debug)]
+struct Head {
+    task: TaskId,
+    shape: Shape,
+    /// How many bytes it takes.
+    len: usize,
+}
+
+impl Head {
+    fn read(request: &[u8]) -> Option<Self> {
+        let (head, items) = take_varint(request)?;
+        let task = TaskId::from_wire(u32::try_from(head >> SHAPE_BITS).ok()?);
+        Some(Self { task, shape: Shape::of(head), len: request.len() - items.len() })
     }
 }
 
@@ -183,7 +210,21 @@ pub(crate) struct Cursor {
 }
 
 impl Cursor {
+    #[inline]
     fn find<'a>(&mut self, items: &'a [u8], number: u32) -> Option<&'a [u8]> {
+        // Most are the next one, and short.
+        if number == self.item
+            && let Some(&length @ ..0x80) = items.get(self.offset)
+        {
+            let start = self.offset + 1;
+            let found = items.get(start..start + usize::from(length))?;
+            *self = Self { item: self.item.checked_add(1)?, offset: start + found.len() };
+            return Some(found);
+        }
+        self.seek(items, number)
+    }
+
+    fn seek<'a>(&mut self, items: &'a [u8], number: u32) -> Option<&'a [u8]> {
         if number < self.item {
             *self = Self::default();
         }
@@ -235,6 +276,11 @@ fn make_room(bytes: &mut Vec<u8>, more: usize) -> Result<(), EncodeFailure> {
     if bytes.capacity() - bytes.len() >= more {
         return Ok(());
     }
+    grow(bytes, more)
+}
+
+#[cold]
+fn grow(bytes: &mut Vec<u8>, more: usize) -> Result<(), EncodeFailure> {
     let size = (bytes.len() as u64).saturating_add(more as u64);
     bytes.try_reserve(more).map_err(|_| EncodeFailure::NoMemory { size })
 }
@@ -334,12 +380,11 @@ mod tests {
     #[test]
     fn a_single_request_is_its_arguments() {
         let bytes = encode_single(id(300), &(1_u8, "text"), 64).unwrap();
-        let request = Request::parse(&bytes).unwrap();
-        let mut cursor = Cursor::default();
-        let (task, arguments) = request.item(0, &mut cursor).unwrap();
+        let mut reader = RequestReader::default();
+        let (task, arguments) = reader.item(&bytes, 0).unwrap();
         assert_eq!(task, id(300));
         assert_eq!(decode::<(u8, String)>(arguments), Ok((1, "text".to_owned())));
-        assert!(request.item(1, &mut cursor).is_none());
+        assert!(reader.item(&bytes, 1).is_none());
     }
 
     #[test]
@@ -359,17 +404,19 @@ mod tests {
         let requests: Vec<Vec<u8>> =
             (0..70).map(|n| encode_single(id(n), &vec![7_u8; n as usize * 3], 0).unwrap()).collect();
         let bytes = pack(requests.iter().map(Vec::as_slice));
-        let (request, mut cursor) = (Request::parse(&bytes).unwrap(), Cursor::default());
+        let mut reader = RequestReader::default();
         for item in (0..70).chain([3, 69, 0]) {
-            let (task, arguments) = request.item(item, &mut cursor).unwrap();
+            let (task, arguments) = reader.item(&bytes, item).unwrap();
             assert_eq!((task, decode::<Vec<u8>>(arguments)), (id(item), Ok(vec![7; item as usize * 3])));
             assert_eq!(unpack(&bytes, item, &mut Cursor::default()), Some(requests[item as usize].as_slice()));
         }
-        assert!(request.item(70, &mut cursor).is_none());
+        assert!(reader.item(&bytes, 70).is_none());
         for other in [pack([bytes.as_slice()].into_iter()), pack([batch(&["one"]).as_slice()].into_iter())] {
-            assert!(Request::parse(&other).unwrap().item(0, &mut Cursor::default()).is_none());
+            assert!(RequestReader::default().item(&other, 0).is_none());
         }
-        assert!(unpack(&requests[0], 0, &mut cursor).is_none() && unpack(&batch(&["one"]), 0, &mut cursor).is_none());
+        for other in [requests[0].clone(), batch(&["one"])] {
+            assert!(unpack(&other, 0, &mut Cursor::default()).is_none());
+        }
     }
 
     #[test]
@@ -387,27 +434,24 @@ mod tests {
         ) {
             let items: Vec<Vec<u8>> = lengths.iter().enumerate().map(|(n, &length)| vec![n as u8; length]).collect();
             let bytes = batch(&items);
-            let request = Request::parse(&bytes).unwrap();
-            let mut cursor = Cursor::default();
+            let mut reader = RequestReader::default();
             for index in order {
                 let number = index.index(items.len());
-                let (task, arguments) = request.item(number as u32, &mut cursor).unwrap();
+                let (task, arguments) = reader.item(&bytes, number as u32).unwrap();
                 prop_assert_eq!(task, id(7));
                 let item = decode::<Vec<u8>>(arguments).unwrap();
                 prop_assert_eq!(&item, &items[number]);
             }
-            prop_assert!(request.item(items.len() as u32, &mut Cursor::default()).is_none());
+            prop_assert!(RequestReader::default().item(&bytes, items.len() as u32).is_none());
         }
 
         #[test]
         fn any_bytes_are_a_request_or_none(bytes in prop::collection::vec(any::<u8>(), 0..64), items in any::<[u32; 3]>()) {
-            let mut cursor = Cursor::default();
-            if let Some(request) = Request::parse(&bytes) {
-                for number in items {
-                    unpack(&bytes, number % 70, &mut cursor);
-                    request.item(number % 70, &mut cursor);
-                    request.item(number, &mut cursor);
-                }
+            let (mut cursor, mut reader) = (Cursor::default(), RequestReader::default());
+            for number in items {
+                unpack(&bytes, number % 70, &mut cursor);
+                reader.item(&bytes, number % 70);
+                reader.item(&bytes, number);
             }
         }
 

@@ -32,23 +32,40 @@ pub(super) fn listen_again() {
 }
 
 /// Runs a call and gives what it panicked with. Copies of this process do not return from it.
-pub(super) fn catch<R>(task: &str, home: Home, call: impl FnOnce() -> R) -> Result<R, PanicReport> {
+#[inline]
+pub(super) fn catch(task: fn() -> &'static str, home: Home, call: impl FnOnce()) -> Result<(), Box<PanicReport>> {
     let outer = RUNNING.replace(Some(Running { home, has_heard: false }));
     let outcome = catch_unwind(AssertUnwindSafe(call));
     // Before anything else: the payload may have a destructor.
     home.end_copy(if outcome.is_ok() { COPY_RETURNED } else { COPY_PANICKED });
+    match (outcome, RUNNING.get()) {
+        (Ok(()), Some(Running { has_heard: false, .. })) => {
+            RUNNING.set(outer);
+            Ok(())
+        }
+        (outcome, _) => conclude(task, outcome, outer),
+    }
+}
+
+/// The end of a call in which there was a panic.
+#[cold]
+fn conclude(
+    task: fn() -> &'static str,
+    outcome: std::thread::Result<()>,
+    outer: Option<Running>,
+) -> Result<(), Box<PanicReport>> {
     let outcome = outcome.map_err(take_text);
     let mut heard = match RUNNING.replace(outer) {
         Some(Running { has_heard: true, .. }) => HEARD.with_borrow_mut(Vec::pop).unwrap_or_default(),
         _ => Vec::new(),
     };
     let outcome = outcome.map_err(|text| match heard.iter().rposition(|report| report.message == text) {
-        Some(position) => heard.remove(position),
+        Some(position) => Box::new(heard.remove(position)),
         // A payload of another thread, raised again here: no hook was called for it.
-        None => PanicReport { message: text, thread: thread_name(), ..PanicReport::default() },
+        None => Box::new(PanicReport { message: text, thread: thread_name(), ..PanicReport::default() }),
     });
     for report in heard {
-        pool_ipc::tell!(Warn, "task {task} {report} (and caught it)");
+        pool_ipc::tell!(Warn, "task {} {report} (and caught it)", task());
     }
     outcome
 }

@@ -32,6 +32,12 @@ impl<'a> Record<'a> {
         if len <= SHORT as usize { 1 + len } else { 5 + len }
     }
 
+    /// The byte that stands before an inline outcome of so many bytes, where it is one.
+    #[inline]
+    pub(crate) fn short_tag(len: usize) -> Option<u8> {
+        u8::try_from(len).ok().filter(|&tag| tag <= SHORT)
+    }
+
     pub(crate) fn write(self, to: &mut Vec<u8>) {
         let mut pointer = |tag: u8, a: u64, b: u64| {
             to.push(tag);
@@ -67,6 +73,7 @@ impl<'a> Record<'a> {
     }
 
     /// Takes the record that a stream begins with. `None`: there is no whole one.
+    #[inline]
     pub(crate) fn read(stream: &mut &'a [u8]) -> Option<Self> {
         let tag = *stream.split_off_first()?;
         match tag {

@@ -54,6 +54,7 @@ impl Region {
     ///
     /// # Panics
     /// The offset is not ours: layouts are constants, so this is a bug.
+    #[inline]
     pub(crate) fn word(&self, offset: usize) -> &AtomicU64 {
         assert!(offset.is_multiple_of(8) && offset + 8 <= self.len, "word at {offset} of {}", self.len);
         // SAFETY: in bounds, aligned (the region starts on a page), alive as long as `self`, and only ever accessed
@@ -70,6 +71,22 @@ impl Region {
         // SAFETY: in bounds; the source is private, so they do not overlap. The other end does not read this range
         // before the word that publishes it; a hostile one that does gets torn bytes of its own request or outcome.
         unsafe { self.start.as_ptr().add(offset).copy_from_nonoverlapping(bytes.as_ptr(), bytes.len()) }
+    }
+
+    /// The same, and `lead` before them.
+    ///
+    /// # Panics
+    /// As [`copy_in`](Self::copy_in).
+    #[inline]
+    pub(crate) fn copy_in_behind(&self, offset: usize, lead: u8, bytes: &[u8]) {
+        let len = bytes.len() + 1;
+        assert!(self.holds(offset, len), "{len} bytes at {offset} of {}", self.len);
+        // SAFETY: as in `copy_in`, of the byte and of those behind it, which the bounds were just asked for.
+        unsafe {
+            let to = self.start.as_ptr().add(offset);
+            to.write(lead);
+            copy_few(bytes.as_ptr(), to.add(1), bytes.len());
+        }
     }
 
     /// Copies bytes out, once, into private memory, appending to `to`. False: the range is not within the region, and
@@ -129,6 +146,7 @@ impl Region {
     ///
     /// # Safety
     /// Nobody may write the range for as long as the slice lives.
+    #[inline]
     pub(crate) unsafe fn borrow(&self, offset: usize, len: usize) -> Option<&[u8]> {
         // SAFETY: in bounds; that nobody writes is the caller's promise.
         self.holds(offset, len).then(|| unsafe { std::slice::from_raw_parts(self.start.as_ptr().add(offset), len) })
@@ -151,6 +169,7 @@ impl Region {
         }
     }
 
+    #[inline]
     fn holds(&self, offset: usize, len: usize) -> bool {
         offset.checked_add(len).is_some_and(|end| end <= self.len)
     }
@@ -193,6 +212,39 @@ impl Drop for Region {
 
 fn heap_layout(len: usize) -> Layout {
     Layout::from_size_align(len.max(PAGE), PAGE).expect("regions are a few MiB")
+}
+
+/// Copies bytes, of which there are mostly a few: those without a call.
+///
+/// # Safety
+/// `from` is readable and `to` writable for `len` bytes, and they do not overlap.
+#[inline]
+unsafe fn copy_few(from: *const u8, to: *mut u8, len: usize) {
+    // SAFETY: the caller's promise. Each piece is as long as its type, and begins or ends where the bytes do.
+    unsafe {
+        match len {
+            0 => {}
+            1..=3 => [0, len / 2, len - 1].iter().for_each(|&at| to.add(at).write(from.add(at).read())),
+            4..=7 => copy_ends::<u32>(from, to, len),
+            8..=16 => copy_ends::<u64>(from, to, len),
+            17..=32 => copy_ends::<u128>(from, to, len),
+            _ => to.copy_from_nonoverlapping(from, len),
+        }
+    }
+}
+
+/// Copies the first and the last bytes, as many as a `P` has.
+///
+/// # Safety
+/// `from` is readable and `to` writable for `len` bytes, at least as many as a `P` has, and they do not overlap.
+#[inline]
+unsafe fn copy_ends<P: Copy>(from: *const u8, to: *mut u8, len: usize) {
+    let last = len - size_of::<P>();
+    // SAFETY: both pieces are within `len`; unaligned reads and writes need nothing else.
+    unsafe {
+        to.cast::<P>().write_unaligned(from.cast::<P>().read_unaligned());
+        to.add(last).cast::<P>().write_unaligned(from.add(last).cast::<P>().read_unaligned());
+    }
 }
 
 /// Copies memory that another process may be writing.
@@ -245,5 +297,18 @@ mod tests {
             assert!(!region.copy_out(offset, len, &mut copy), "{len} bytes at {offset}");
         }
         assert_eq!(copy.len(), 5_004);
+    }
+
+    #[test]
+    fn bytes_of_any_length_lie_behind_the_byte_that_leads_them_and_nowhere_else() {
+        let bytes: Vec<u8> = (1..=40).collect();
+        for len in 0..=bytes.len() {
+            let region = Region::heap(100);
+            region.copy_in_behind(7, 99, &bytes[..len]);
+            let mut copy = Vec::new();
+            assert!(region.copy_out(0, 100, &mut copy));
+            let expected = [&[0; 7][..], &[99], &bytes[..len], &[0; 92][..92 - len]].concat();
+            assert_eq!(copy, expected, "{len} bytes");
+        }
     }
 }

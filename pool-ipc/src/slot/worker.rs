@@ -11,11 +11,12 @@ use self::bulk::Bulk;
 pub(crate) use self::closing::Closing;
 #[cfg(all(target_os = "linux", not(pool_portable)))]
 pub(crate) use self::lingering::have_worker_spin;
+use self::stream::Stream;
 use super::arena::{Arena, Block};
-use super::layout::{ARENA_MAX, SLOTS, outcome, request};
+use super::layout::{SLOTS, outcome, request};
 use super::ledger::lap_of;
 use super::parent::Memory;
-use super::record::{MAX_POINTER, Record};
+use super::record::Record;
 use super::word::{self, Word};
 use crate::backend::Job;
 use crate::body::{Body, FrozenMemory, Inset, pieces};
@@ -23,9 +24,6 @@ use crate::clock;
 use crate::spin::Spin;
 use crate::terms::Assignment;
 use std::sync::atomic::{AtomicU64, Ordering};
-
-/// The most that is set aside for the outcomes of one frame of several items.
-const STREAM_MAX: usize = 128 * 1024;
 
 /// How many outcomes of one frame may have memory of their own. The rest of the frame is then given back, so that what is
 /// under way at any time stays bounded.
@@ -220,9 +218,12 @@ pub(crate) struct SlotJob<E> {
     payload: Payload,
     first: u32,
     items: u32,
+    /// Where its slot's word is, and its slot's outcome area.
+    word: usize,
+    area: usize,
+    lap: u64,
     /// Where its outcomes go, chosen before the first is published.
-    stream: Option<(usize, usize)>,
-    written: usize,
+    stream: Option<Stream>,
     hold: Hold,
     /// How many outcomes have memory of their own.
     large: usize,
@@ -270,15 +271,18 @@ impl<S: WorkerSide, E: DerefMut<Target = WorkerEnd<S>>> SlotJob<E> {
         end.assignment.current.store(end.sequence + 1, Ordering::Relaxed);
         let memory = Arc::clone(&end.memory);
         let payload = Payload::Region { offset: 0, len: 0 };
-        let (stream, written, large, recycled, timed, record) = (None, 0, 0, false, false, Vec::new());
+        let (word, area, lap) = (outcome::word(slot), outcome::area(slot), lap_of(end.sequence));
+        let (stream, large, recycled, timed, record) = (None, 0, false, false, Vec::new());
         let mut job = Self {
             end,
             memory,
             payload,
             first: 0,
             items: 0,
+            word,
+            area,
+            lap,
             stream,
-            written,
             hold: Hold::Fresh,
             large,
             recycled,
@@ -333,81 +337,25 @@ impl<S: WorkerSide, E: DerefMut<Target = WorkerEnd<S>>> SlotJob<E> {
         while self.claim().is_some() {
             self.record.clear();
             Record::Failed { size, errno }.write(&mut self.record);
-            self.publish_record();
+            self.lay_record();
+            self.publish_laid();
         }
     }
 
+    #[inline]
     fn word(&self) -> &AtomicU64 {
-        self.memory.outcome.word(outcome::word(self.end.slot()))
+        self.memory.outcome.word(self.word)
     }
 
-    fn lap(&self) -> u64 {
-        lap_of(self.end.sequence)
+    /// A word of its slot's outcome area.
+    #[inline]
+    fn field(&self, field: usize) -> &AtomicU64 {
+        self.memory.outcome.word(self.area + field)
     }
 
-    /// Gives back what nobody claimed, tells the manager, and goes on. It also hears of a frame that was recalled whole:
-    /// there is a free slot for those who were told that the link is full.
-    pub(crate) fn leave(mut self) -> E {
-        word::decline(self.word(), self.lap());
-        word::pass(self.word(), self.lap());
-        if word::take_armed(self.memory.outcome.word(outcome::ARMED)) {
-            self.end.side.ring();
-        }
-        self.end.assignment.current.store(0, Ordering::Relaxed);
-        self.end.sequence += 1;
-        self.end
-    }
-
-    /// Where outcomes go: the slot's own area, or a larger one for a frame of many items.
-    fn stream(&mut self) -> (usize, usize) {
-        if let Some(stream) = self.stream {
-            return stream;
-        }
-        let area = outcome::area(self.end.slot());
-        let wanted = (self.items as usize).saturating_mul(24).min(STREAM_MAX);
-        let larger = if wanted > outcome::INLINE { self.end.take(wanted) } else { None };
-        let stream = larger.unwrap_or((area + outcome::HEADER, outcome::INLINE));
-        let set = |field: usize, value: usize| {
-            self.memory.outcome.word(area + field).store(value as u64, Ordering::Relaxed);
-        };
-        set(outcome::STREAM, stream.0);
-        set(outcome::STREAM_LEN, stream.1);
-        self.stream = Some(stream);
-        stream
-    }
-
-    /// Makes the record of an outcome, putting its bytes where there is room for them.
-    fn write_record(&mut self, bytes: &[u8], room: usize) {
-        self.record.clear();
-        let record = if Record::inline_size(bytes.len()) <= room {
-            Record::Inline(bytes)
-        } else if let Some((offset, _)) = self.arena_for(bytes.len()) {
-            self.memory.outcome.copy_in(offset, bytes);
-            Record::Arena { offset: offset as u64, len: bytes.len() as u64 }
-        } else {
-            self.write_large(&[bytes])
-        };
-        record.write(&mut self.record);
-    }
-
-    /// Puts an outcome where its request came from, or into memory of its own.
-    #[cold]
-    fn write_large(&mut self, pieces: &[&[u8]]) -> Record<'static> {
-        let len = pieces.iter().map(|piece| piece.len() as u64).sum();
-        if let Some(offset) = self.end.write_bulk(self.recycled, pieces, len) {
-            return Record::Arena { offset: (outcome::SIZE + offset) as u64, len };
-        }
-        let id = self.end.sequence << 16 | u64::from(Word::load(self.word()).done());
-        self.large += 1;
-        match self.end.side.send_large(id, pieces) {
-            Ok(()) => Record::Large { id, len },
-            Err(errno) => Record::Failed { size: len, errno },
-        }
-    }
-
-    /// Puts the record into the stream, then says so.
-    fn publish_record(&mut self) {
-        self.lay_record();
+    /// Says that the claimed item's outcome lies in the stream.
+    #[inline]
+    fn publish_laid(&mut self) {
         self.tell_kept();
         self.hold = Hold::Published;
         if word::publish(self.word()) && word::take_armed_for_item(self.memory.outcome.word(outcome::ARMED)) {
@@ -415,17 +363,17 @@ impl<S: WorkerSide, E: DerefMut<Target = WorkerEnd<S>>> SlotJob<E> {
         }
     }
 
-    /// Puts the record into the stream, which nobody looks at yet.
-    fn lay_record(&mut self) {
-        let (offset, _) = self.stream();
-        self.memory.outcome.copy_in(offset + self.written, &self.record);
-        self.written += self.record.len();
-        let area = outcome::area(self.end.slot());
-        self.memory.outcome.word(area + outcome::WRITTEN).store(self.written as u64, Ordering::Relaxed);
-    }
-
-    fn arena_for(&mut self, len: usize) -> Option<(usize, usize)> {
-        if len <= ARENA_MAX { self.end.take(len) } else { None }
+    /// Gives back what nobody claimed, tells the manager, and goes on. It also hears of a frame that was recalled whole:
+    /// there is a free slot for those who were told that the link is full.
+    pub(crate) fn leave(mut self) -> E {
+        word::decline(self.word(), self.lap);
+        word::pass(self.word(), self.lap);
+        if word::take_armed(self.memory.outcome.word(outcome::ARMED)) {
+            self.end.side.ring();
+        }
+        self.end.assignment.current.store(0, Ordering::Relaxed);
+        self.end.sequence += 1;
+        self.end
     }
 }
 
@@ -446,25 +394,25 @@ impl<S: WorkerSide, E: DerefMut<Target = WorkerEnd<S>>> Job for SlotJob<E> {
     }
 
     fn claim(&mut self) -> Option<u32> {
-        let full = self.stream.is_some_and(|(_, len)| len - self.written < MAX_POINTER);
-        if full || self.large >= LARGE_A_FRAME {
-            word::decline(self.word(), self.lap());
+        if self.is_full() || self.large >= LARGE_A_FRAME {
+            word::decline(self.word(), self.lap);
             return None;
         }
         if self.timed {
             // Before the claim: who sees the item claimed does not see the beginning of the one before.
-            let area = outcome::area(self.end.slot());
-            self.memory.outcome.word(area + outcome::BEGUN).store(clock::ticks(), Ordering::Relaxed);
+            self.field(outcome::BEGUN).store(clock::ticks(), Ordering::Relaxed);
         }
-        let item = word::claim(self.word(), self.lap())?;
+        let item = word::claim(self.word(), self.lap)?;
         self.hold = Hold::Claimed;
         Some(self.first + item)
     }
 
     fn publish(&mut self, bytes: &[u8]) {
-        let (_, len) = self.stream();
-        self.write_record(bytes, len - self.written);
-        self.publish_record();
+        if !self.lay_inline(bytes) {
+            self.write_record(bytes);
+            self.lay_record();
+        }
+        self.publish_laid();
     }
 
     fn memory(&self) -> Option<FrozenMemory> {
@@ -482,7 +430,8 @@ impl<S: WorkerSide, E: DerefMut<Target = WorkerEnd<S>>> Job for SlotJob<E> {
         drop(insets);
         self.record.clear();
         record.write(&mut self.record);
-        self.publish_record();
+        self.lay_record();
+        self.publish_laid();
         Ok(())
     }
 }
@@ -493,3 +442,4 @@ mod closing;
 mod lingering;
 #[cfg(feature = "simulation")]
 mod simulated;
+mod stream;

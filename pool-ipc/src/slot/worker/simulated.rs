@@ -9,13 +9,12 @@ use crate::slot::word;
 impl<S: WorkerSide, E: DerefMut<Target = WorkerEnd<S>>> SlotJob<E> {
     /// Gives back what is not claimed, as for want of room.
     pub(crate) fn decline(&mut self) {
-        word::decline(self.word(), self.lap());
+        word::decline(self.word(), self.lap);
     }
 
     /// Writes an outcome and does not say so.
     pub(crate) fn write_only(&mut self, bytes: &[u8]) {
-        let (_, len) = self.stream();
-        self.write_record(bytes, len - self.written);
+        self.write_record(bytes);
         self.lay_record();
     }
 

@@ -1,0 +1,113 @@
+//! The way of an outcome into shared memory: into its frame's stream, in one copy where it is short.
+//!
+//! Keeps true: an outcome lies where the parent will look for it, and the stream's length says so, before the slot's word
+//! does. Never: writes beyond the stream.
+
+use std::ops::DerefMut;
+use std::sync::atomic::Ordering;
+
+use super::{SlotJob, WorkerEnd, WorkerSide};
+use crate::slot::layout::{ARENA_MAX, outcome};
+use crate::slot::record::{MAX_POINTER, Record};
+use crate::slot::word::Word;
+
+/// The most that is set aside for the outcomes of one frame of several items.
+const STREAM_MAX: usize = 128 * 1024;
+
+/// Where the outcomes of a frame go.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Stream {
+    offset: usize,
+    len: usize,
+    written: usize,
+}
+
+impl Stream {
+    fn room(&self) -> usize {
+        self.len - self.written
+    }
+}
+
+impl<S: WorkerSide, E: DerefMut<Target = WorkerEnd<S>>> SlotJob<E> {
+    /// Whether there is no room for another outcome, wherever its bytes are.
+    #[inline]
+    pub(super) fn is_full(&self) -> bool {
+        self.stream.as_ref().is_some_and(|stream| stream.room() < MAX_POINTER)
+    }
+
+    /// Puts a short outcome into the stream, which nobody looks at yet. False: it is not that short.
+    #[inline]
+    pub(super) fn lay_inline(&mut self, bytes: &[u8]) -> bool {
+        let stream = self.stream();
+        let Some(tag) = Record::short_tag(bytes.len()).filter(|_| bytes.len() < stream.room()) else { return false };
+        self.memory.outcome.copy_in_behind(stream.offset + stream.written, tag, bytes);
+        self.lengthen(stream, 1 + bytes.len());
+        true
+    }
+
+    /// Makes the record of an outcome, putting its bytes where there is room for them.
+    pub(super) fn write_record(&mut self, bytes: &[u8]) {
+        let room = self.stream().room();
+        self.record.clear();
+        let record = if Record::inline_size(bytes.len()) <= room {
+            Record::Inline(bytes)
+        } else if let Some(offset) = self.arena_for(bytes.len()) {
+            self.memory.outcome.copy_in(offset, bytes);
+            Record::Arena { offset: offset as u64, len: bytes.len() as u64 }
+        } else {
+            self.write_large(&[bytes])
+        };
+        record.write(&mut self.record);
+    }
+
+    /// Puts an outcome where its request came from, or into memory of its own.
+    #[cold]
+    pub(super) fn write_large(&mut self, pieces: &[&[u8]]) -> Record<'static> {
+        let len = pieces.iter().map(|piece| piece.len() as u64).sum();
+        if let Some(offset) = self.end.write_bulk(self.recycled, pieces, len) {
+            return Record::Arena { offset: (outcome::SIZE + offset) as u64, len };
+        }
+        let id = self.end.sequence << 16 | u64::from(Word::load(self.word()).done());
+        self.large += 1;
+        match self.end.side.send_large(id, pieces) {
+            Ok(()) => Record::Large { id, len },
+            Err(errno) => Record::Failed { size: len, errno },
+        }
+    }
+
+    /// Puts the record into the stream, which nobody looks at yet.
+    pub(super) fn lay_record(&mut self) {
+        let stream = self.stream();
+        assert!(self.record.len() <= stream.room(), "an item is claimed only where there is room for its record");
+        self.memory.outcome.copy_in(stream.offset + stream.written, &self.record);
+        self.lengthen(stream, self.record.len());
+    }
+
+    fn lengthen(&mut self, stream: Stream, by: usize) {
+        let written = stream.written + by;
+        self.stream = Some(Stream { written, ..stream });
+        self.field(outcome::WRITTEN).store(written as u64, Ordering::Relaxed);
+    }
+
+    fn stream(&mut self) -> Stream {
+        match self.stream {
+            Some(stream) => stream,
+            None => self.choose_stream(),
+        }
+    }
+
+    /// The slot's own area, or a larger one for a frame of many items.
+    #[cold]
+    fn choose_stream(&mut self) -> Stream {
+        let wanted = (self.items as usize).saturating_mul(24).min(STREAM_MAX);
+        let larger = if wanted > outcome::INLINE { self.end.take(wanted) } else { None };
+        let (offset, len) = larger.unwrap_or((self.area + outcome::HEADER, outcome::INLINE));
+        self.field(outcome::STREAM).store(offset as u64, Ordering::Relaxed);
+        self.field(outcome::STREAM_LEN).store(len as u64, Ordering::Relaxed);
+        *self.stream.insert(Stream { offset, len, written: 0 })
+    }
+
+    fn arena_for(&mut self, len: usize) -> Option<usize> {
+        if len <= ARENA_MAX { self.end.take(len).map(|(offset, _)| offset) } else { None }
+    }
+}
