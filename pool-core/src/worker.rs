@@ -180,15 +180,17 @@ const ROOM_KEPT: usize = 1 << 20;
 impl Desk {
     fn work(&mut self, job: &mut dyn Job) {
         let mut reading = Reading::begin();
-        while let Some(item) = job.claim() {
+        let mut next = job.claim();
+        while let Some(item) = next {
             self.reply_to(job, item, &mut reading);
-            self.publish(job);
-            // Not before that: SIGTERM between the two would take the result along.
-            let stop = pool_ipc::forget_soft_stop();
-            if stop {
-                // What is left of the frame is given back.
-                return;
-            }
+            next = if self.insets.is_empty() && !pool_ipc::is_soft_stop_heeded() {
+                job.publish_and_claim(&self.reply)
+            } else {
+                self.publish(job);
+                // Not before that: SIGTERM between the two would take the result along. What is left of a frame that is
+                // to be stopped is given back.
+                if pool_ipc::forget_soft_stop() { None } else { job.claim() }
+            };
             if self.reply.capacity() > ROOM_KEPT {
                 self.reply = Vec::new();
             }

@@ -122,7 +122,7 @@ pub use readiness::wait_readable;
 #[cfg(all(target_os = "linux", not(pool_portable)))]
 pub use shared_memory::SharedMemory;
 pub use shared_value::{SharedValue, SharedValues};
-pub use soft_stop::{forget_soft_stop, heed_soft_stop};
+pub use soft_stop::{forget_soft_stop, heed_soft_stop, is_soft_stop_heeded};
 pub use stderr::WorkerStderr;
 #[doc(hidden)]
 pub use telling::{discard, survive};

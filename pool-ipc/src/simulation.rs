@@ -244,6 +244,11 @@ impl Far {
         self.job().publish(outcome);
     }
 
+    /// The same, and takes the next item of its frame along with it.
+    pub fn publish_and_claim(&mut self, outcome: &[u8]) -> Option<u32> {
+        self.job().publish_and_claim(outcome)
+    }
+
     /// Writes the outcome and does not say so.
     pub fn write_only(&mut self, outcome: &[u8]) {
         self.job().write_only(outcome);

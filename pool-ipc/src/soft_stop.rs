@@ -18,17 +18,18 @@ pub fn heed_soft_stop() -> bool {
     ASKED.load(Ordering::SeqCst)
 }
 
-/// The item is over, and the next one has not asked. Whether SIGTERM came: then the rest of the frame is not to be begun.
+/// Whether the item that runs has asked, so that what came meanwhile is to be looked at once it is over.
 #[inline]
-pub fn forget_soft_stop() -> bool {
-    // Most items never ask.
-    HEEDED.load(Ordering::Relaxed) && forget()
+pub fn is_soft_stop_heeded() -> bool {
+    HEEDED.load(Ordering::Relaxed)
 }
 
-#[cold]
-fn forget() -> bool {
-    HEEDED.store(false, Ordering::SeqCst);
-    ASKED.swap(false, Ordering::SeqCst)
+/// The item is over, and the next one has not asked. Whether SIGTERM came: then the rest of the frame is not to be begun.
+pub fn forget_soft_stop() -> bool {
+    HEEDED.load(Ordering::Relaxed) && {
+        HEEDED.store(false, Ordering::SeqCst);
+        ASKED.swap(false, Ordering::SeqCst)
+    }
 }
 
 /// Makes SIGTERM the soft stop of this process.

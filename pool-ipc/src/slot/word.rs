@@ -29,14 +29,17 @@ impl Word {
         Self(lap << LAP | u64::from(items) << END)
     }
 
+    #[inline]
     pub fn load(word: &AtomicU64) -> Self {
         Self(word.load(Ordering::Acquire))
     }
 
+    #[inline]
     pub fn next(self) -> u32 {
         (self.0 & COUNT) as u32
     }
 
+    #[inline]
     pub fn end(self) -> u32 {
         (self.0 >> END & COUNT) as u32
     }
@@ -45,6 +48,7 @@ impl Word {
         (self.0 >> DONE & COUNT) as u32
     }
 
+    #[inline]
     pub fn lap(self) -> u64 {
         self.0 >> LAP & ((1 << LAP_BITS) - 1)
     }
@@ -119,6 +123,7 @@ pub fn recall_beyond(word: &AtomicU64, lap: u64, end: u32, delivered: u32, keep:
 
 /// Worker: takes the next item of the frame posted in `lap`, or `None` when there is none left. A frame that is over may
 /// have made room for the next lap's before the worker looks again, whose items are not to be taken for its own.
+#[inline]
 pub fn claim(word: &AtomicU64, lap: u64) -> Option<u32> {
     let mut seen = Word::load(word);
     while seen.lap() == lap && seen.next() < seen.end() {
@@ -131,9 +136,24 @@ pub fn claim(word: &AtomicU64, lap: u64) -> Option<u32> {
 }
 
 /// Worker: the claimed item's outcome is written. Whether that was not the last of its frame.
+#[inline]
 pub fn publish(word: &AtomicU64) -> bool {
     let before = Word(word.fetch_add(1 << DONE, Ordering::AcqRel));
     before.done() + 1 < before.end()
+}
+
+/// Worker: the claimed item's outcome is written, and it takes the next item: publication and claim in one. `None`: there is
+/// none left, and nothing was published. The frame is not over meanwhile, so this is no other lap's word.
+#[inline]
+pub fn publish_and_claim(word: &AtomicU64) -> Option<u32> {
+    let mut seen = Word::load(word);
+    while seen.next() < seen.end() {
+        match word.compare_exchange_weak(seen.0, seen.0 + (1 << DONE) + 1, Ordering::AcqRel, Ordering::Acquire) {
+            Ok(_) => return Some(seen.next()),
+            Err(changed) => seen = Word(changed),
+        }
+    }
+    None
 }
 
 /// Worker: gives back what it has not claimed of the frame posted in `lap`.
@@ -186,8 +206,9 @@ pub fn take_armed(armed: &AtomicU64) -> bool {
 
 /// Worker, having published an item that is not its frame's last: whether the manager wants to be rung for that.
 #[must_use]
+#[inline]
 pub fn take_armed_for_item(armed: &AtomicU64) -> bool {
-    armed.fetch_and(Ring::AtLeave as u64, Ordering::AcqRel) & Ring::AtItem as u64 != 0
+    armed.fetch_and(!(Ring::AtItem as u64), Ordering::AcqRel) & Ring::AtItem as u64 != 0
 }
 
 /// Manager: wants to be rung from now on; collect once more afterwards.
@@ -213,6 +234,18 @@ mod tests {
         assert_eq!(claim(&word, 1), None);
         pass(&word, 1);
         assert!(Word::load(&word).is_over() && Word::load(&word).is_lawful(1, 2, 2));
+    }
+
+    #[test]
+    fn an_item_is_published_with_the_claim_of_the_next_and_the_last_by_itself() {
+        let word = AtomicU64::new(Word::ready(1, 3).0);
+        assert_eq!(claim(&word, 1), Some(0));
+        assert_eq!(publish_and_claim(&word), Some(1));
+        assert!(Word::load(&word).is_lawful(1, 3, 1));
+        assert_eq!(recall_beyond(&word, 1, 3, 1, 0), Recalled::From(2));
+        let before = Word::load(&word);
+        assert_eq!((publish_and_claim(&word), Word::load(&word)), (None, before));
+        assert!(!publish(&word) && Word::load(&word).is_over());
     }
 
     #[test]

@@ -358,7 +358,15 @@ impl<S: WorkerSide, E: DerefMut<Target = WorkerEnd<S>>> SlotJob<E> {
     fn publish_laid(&mut self) {
         self.tell_kept();
         self.hold = Hold::Published;
-        if word::publish(self.word()) && word::take_armed_for_item(self.memory.outcome.word(outcome::ARMED)) {
+        if word::publish(self.word()) {
+            self.ring_for_item();
+        }
+    }
+
+    /// Tells the manager of an item that was not its frame's last, if it wants that.
+    #[inline]
+    fn ring_for_item(&self) {
+        if word::take_armed_for_item(self.memory.outcome.word(outcome::ARMED)) {
             self.end.side.ring();
         }
     }
@@ -394,7 +402,7 @@ impl<S: WorkerSide, E: DerefMut<Target = WorkerEnd<S>>> Job for SlotJob<E> {
     }
 
     fn claim(&mut self) -> Option<u32> {
-        if self.is_full() || self.large >= LARGE_A_FRAME {
+        if self.is_full() {
             word::decline(self.word(), self.lap);
             return None;
         }
@@ -413,6 +421,25 @@ impl<S: WorkerSide, E: DerefMut<Target = WorkerEnd<S>>> Job for SlotJob<E> {
             self.lay_record();
         }
         self.publish_laid();
+    }
+
+    fn publish_and_claim(&mut self, bytes: &[u8]) -> Option<u32> {
+        // The beginning of an item is noted before its claim, which is a step of its own then.
+        if self.timed || !self.lay_inline(bytes) {
+            self.publish(bytes);
+            return self.claim();
+        }
+        if self.is_full() {
+            self.publish_laid();
+            return self.claim();
+        }
+        self.tell_kept();
+        let Some(item) = word::publish_and_claim(self.word()) else {
+            self.publish_laid();
+            return None;
+        };
+        self.ring_for_item();
+        Some(self.first + item)
     }
 
     fn memory(&self) -> Option<FrozenMemory> {

@@ -4,16 +4,16 @@ use loom::sync::Arc;
 use loom::thread;
 use pool_ipc::model::word::{self, Recalled, Word};
 
-use crate::{Slot, explore, explore_bounded, left_by};
+use crate::{Slot, Steps, explore, explore_bounded, left_by};
 
 #[test]
 fn item_is_claimed_or_recalled_and_its_claimer_sees_the_request() {
-    for keep in [0, 1] {
+    for (keep, steps) in [(0, Steps::Apart), (1, Steps::Apart), (0, Steps::Joined), (1, Steps::Joined)] {
         explore(move || {
             let slot = Arc::new(Slot::new());
             let worker = {
                 let slot = Arc::clone(&slot);
-                thread::spawn(move || slot.run(1))
+                thread::spawn(move || slot.run_by(steps, 1))
             };
             assert!(!slot.post(1, 2));
             let left = left_by(word::recall_beyond(&slot.word, 1, 2, 0, keep));
@@ -25,40 +25,44 @@ fn item_is_claimed_or_recalled_and_its_claimer_sees_the_request() {
 
 #[test]
 fn outcome_that_the_word_calls_done_can_be_read() {
-    explore(|| {
-        let slot = Arc::new(Slot::new());
-        slot.post(1, 2);
-        let worker = {
-            let slot = Arc::clone(&slot);
-            thread::spawn(move || slot.run(1))
-        };
-        let mut delivered = 0;
-        for _ in 0..2 {
-            let seen = Word::load(&slot.word);
-            assert!(seen.is_lawful(1, 2, delivered));
-            while delivered < seen.done() {
-                assert_eq!(slot.outcome(delivered), 100 + u64::from(delivered));
-                delivered += 1;
+    for steps in [Steps::Apart, Steps::Joined] {
+        explore(move || {
+            let slot = Arc::new(Slot::new());
+            slot.post(1, 2);
+            let worker = {
+                let slot = Arc::clone(&slot);
+                thread::spawn(move || slot.run_by(steps, 1))
+            };
+            let mut delivered = 0;
+            for _ in 0..2 {
+                let seen = Word::load(&slot.word);
+                assert!(seen.is_lawful(1, 2, delivered));
+                while delivered < seen.done() {
+                    assert_eq!(slot.outcome(delivered), 100 + u64::from(delivered));
+                    delivered += 1;
+                }
             }
-        }
-        assert_eq!(worker.join().unwrap(), 2);
-        assert!(Word::load(&slot.word).is_over());
-    });
+            assert_eq!(worker.join().unwrap(), 2);
+            assert!(Word::load(&slot.word).is_over());
+        });
+    }
 }
 
 #[test]
 fn slot_is_used_again_only_after_the_worker_is_through_with_it() {
-    explore(|| {
-        let slot = Arc::new(Slot::new());
-        slot.post(1, 1);
-        let worker = {
-            let slot = Arc::clone(&slot);
-            thread::spawn(move || (slot.run(1), slot.run(2)))
-        };
-        slot.wait_until_over(1, 1);
-        assert!(!slot.post(2, 1));
-        assert_eq!(worker.join().unwrap(), (1, 1));
-    });
+    for steps in [Steps::Apart, Steps::Joined] {
+        explore(move || {
+            let slot = Arc::new(Slot::new());
+            slot.post(1, 1);
+            let worker = {
+                let slot = Arc::clone(&slot);
+                thread::spawn(move || (slot.run_by(steps, 1), slot.run_by(steps, 2)))
+            };
+            slot.wait_until_over(1, 1);
+            assert!(!slot.post(2, 1));
+            assert_eq!(worker.join().unwrap(), (1, 1));
+        });
+    }
 }
 
 #[test]
@@ -101,12 +105,18 @@ fn worker_that_is_late_passes_each_lap_by_itself() {
     });
 }
 
-/// A worker that ends after so many steps, wherever that is.
-fn run_and_die(slot: &Slot, steps: u32) {
+/// A worker that ends after so many steps, wherever that is. Where it does two at once it ends after both.
+fn run_and_die(slot: &Slot, by: Steps, steps: u32) {
     for step in 0..steps {
         match step {
+            2 if matches!(by, Steps::Joined) => {}
             0 | 2 => {
                 if word::claim(&slot.word, 1).is_none() {
+                    return word::pass(&slot.word, 1);
+                }
+            }
+            1 if matches!(by, Steps::Joined) => {
+                if slot.publish_and_claim(0).is_none() {
                     return word::pass(&slot.word, 1);
                 }
             }
@@ -118,13 +128,13 @@ fn run_and_die(slot: &Slot, steps: u32) {
 #[test]
 fn each_item_of_a_dead_worker_is_delivered_or_blamed_or_handed_back() {
     for steps in 0..=4 {
-        for keep in [0, 1] {
+        for (keep, by) in [(0, Steps::Apart), (1, Steps::Apart), (0, Steps::Joined), (1, Steps::Joined)] {
             explore(move || {
                 let slot = Arc::new(Slot::new());
                 slot.post(1, 2);
                 let worker = {
                     let slot = Arc::clone(&slot);
-                    thread::spawn(move || run_and_die(&slot, steps))
+                    thread::spawn(move || run_and_die(&slot, by, steps))
                 };
                 let mut delivered = 0;
                 let seen = Word::load(&slot.word);
@@ -145,7 +155,7 @@ fn each_item_of_a_dead_worker_is_delivered_or_blamed_or_handed_back() {
                 let blamed = last.next() - last.done();
                 let handed_back = (end - last.next()) + (2 - end);
                 assert_eq!(delivered + blamed + handed_back, 2);
-                assert!(blamed <= 1 && last.next() <= steps.div_ceil(2));
+                assert!(blamed <= 1 && (last.next() <= steps.div_ceil(2) || matches!(by, Steps::Joined)));
             });
         }
     }

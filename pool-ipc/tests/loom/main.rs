@@ -40,6 +40,15 @@ fn explore_up_to(bound: Option<usize>, model: impl Fn() + Send + Sync + Clone + 
     }
 }
 
+/// How a worker goes from one item to the next.
+#[derive(Clone, Copy, Debug)]
+enum Steps {
+    /// It publishes, then claims.
+    Apart,
+    /// It does both at once.
+    Joined,
+}
+
 /// A slot, and the memory that its word publishes: a request, and the outcome of each of two items.
 struct Slot {
     word: AtomicU64,
@@ -68,9 +77,23 @@ impl Slot {
 
     /// The worker's publication of an item, first its bytes, then the word. Whether the frame has another one.
     fn publish(&self, item: u32) -> bool {
+        self.write(item);
+        word::publish(&self.word)
+    }
+
+    /// The same, with the claim of the next one, if there is one. Else this is a mere publication.
+    fn publish_and_claim(&self, item: u32) -> Option<u32> {
+        self.write(item);
+        let next = word::publish_and_claim(&self.word);
+        if next.is_none() {
+            assert!(!word::publish(&self.word), "it is the last");
+        }
+        next
+    }
+
+    fn write(&self, item: u32) {
         // SAFETY: as above.
         self.outcomes[item as usize].with_mut(|outcome| unsafe { *outcome = self.request() + u64::from(item) });
-        word::publish(&self.word)
     }
 
     /// What the parent reads of an item that the word calls done.
@@ -81,13 +104,24 @@ impl Slot {
 
     /// All that a worker does with a frame, once it is there: gives how many items it ran.
     fn run(&self, lap: u64) -> u32 {
+        self.run_by(Steps::Apart, lap)
+    }
+
+    fn run_by(&self, steps: Steps, lap: u64) -> u32 {
         while Word::load(&self.word).lap() != lap {
             thread::yield_now();
         }
         let mut ran = 0;
-        while let Some(item) = word::claim(&self.word, lap) {
+        let mut next = word::claim(&self.word, lap);
+        while let Some(item) = next {
             assert_eq!((item, self.request()), (ran, lap * 100));
-            self.publish(item);
+            next = match steps {
+                Steps::Apart => {
+                    self.publish(item);
+                    word::claim(&self.word, lap)
+                }
+                Steps::Joined => self.publish_and_claim(item),
+            };
             ran += 1;
         }
         word::decline(&self.word, lap);

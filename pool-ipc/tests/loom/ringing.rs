@@ -5,7 +5,7 @@ use loom::thread;
 use pool_ipc::model::atomic::AtomicU64;
 use pool_ipc::model::word::{self, Ring, Word};
 
-use crate::{Slot, explore_bounded};
+use crate::{Slot, Steps, explore_bounded};
 
 /// The manager's doorbell: rung by workers, waited for by one thread, which then looks at everything again.
 struct Bell {
@@ -126,7 +126,13 @@ fn manager_is_rung_although_another_thread_collects_too() {
 /// The second item of a frame takes until somebody has seen the first.
 #[test]
 fn manager_that_asks_for_it_sees_an_item_before_the_frame_is_left() {
-    explore_bounded(|| {
+    for steps in [Steps::Apart, Steps::Joined] {
+        see_an_item_before_the_frame_is_left(steps);
+    }
+}
+
+fn see_an_item_before_the_frame_is_left(steps: Steps) {
+    explore_bounded(move || {
         let shared = Arc::new((Bell::new(), Slot::new(), Bell::new()));
         let (bell, slot, seen) = &*shared;
         slot.post(1, 2);
@@ -135,9 +141,14 @@ fn manager_that_asks_for_it_sees_an_item_before_the_frame_is_left() {
             thread::spawn(move || {
                 let (bell, slot, seen) = &*shared;
                 assert_eq!(word::claim(&slot.word, 1), Some(0));
-                assert!(slot.publish(0), "there is another item");
-                bell.pass_item();
-                assert_eq!(word::claim(&slot.word, 1), Some(1));
+                if let Steps::Joined = steps {
+                    assert_eq!(slot.publish_and_claim(0), Some(1));
+                    bell.pass_item();
+                } else {
+                    assert!(slot.publish(0), "there is another item");
+                    bell.pass_item();
+                    assert_eq!(word::claim(&slot.word, 1), Some(1));
+                }
                 seen.wait();
                 assert!(!slot.publish(1), "it is the last");
                 bell.leave();

@@ -6,7 +6,7 @@
 use std::ops::DerefMut;
 use std::sync::atomic::Ordering;
 
-use super::{SlotJob, WorkerEnd, WorkerSide};
+use super::{LARGE_A_FRAME, SlotJob, WorkerEnd, WorkerSide};
 use crate::slot::layout::{ARENA_MAX, outcome};
 use crate::slot::record::{MAX_POINTER, Record};
 use crate::slot::word::Word;
@@ -32,7 +32,7 @@ impl<S: WorkerSide, E: DerefMut<Target = WorkerEnd<S>>> SlotJob<E> {
     /// Whether there is no room for another outcome, wherever its bytes are.
     #[inline]
     pub(super) fn is_full(&self) -> bool {
-        self.stream.as_ref().is_some_and(|stream| stream.room() < MAX_POINTER)
+        self.stream.as_ref().is_some_and(|stream| stream.room() < MAX_POINTER) || self.large >= LARGE_A_FRAME
     }
 
     /// Puts a short outcome into the stream, which nobody looks at yet. False: it is not that short.
