@@ -118,8 +118,9 @@ impl<A: IntoIterator, B: IntoIterator, C: IntoIterator, D: IntoIterator> Inputs<
 /// Each item is the result of one call, or why there is none; iteration goes on after an error, but for a wait that timed
 /// out.
 pub struct Map<'i, R> {
+    task: &'static str,
     segments: VecDeque<Segment>,
-    /// What came along with the item that was read last, for the items behind it.
+    /// What came along with the item that was read last, for the items behind it: none of the segments has those any more.
     ready: Option<Box<Replies>>,
     /// Takes further items of a lazy input; none where all were taken at once.
     source: Option<Source<'i>>,
@@ -190,8 +191,9 @@ where
     };
     let mut refused = false;
     let (segments, source, chunk) = (VecDeque::new(), None, chunker.size.least());
-    let mut map =
-        Map { segments, ready: None, source, room: 0, chunk, deadline, limit, begun: false, result: PhantomData };
+    let task = chunker.name;
+    let (ready, room, begun, result) = (None, 0, false, PhantomData);
+    let mut map = Map { task, segments, ready, source, room, chunk, deadline, limit, begun, result };
     match plan.buffersize {
         None => map.segments.extend(chunker.submit(&mut args, usize::MAX)),
         Some(items) => {
@@ -302,10 +304,13 @@ impl Chunker {
             }
         };
         let (mut taken, mut failed) = (0, None);
-        while taken < wanted && writer.len() < CHUNK_BYTES && failed.is_none() {
+        while taken < wanted && writer.len() < CHUNK_BYTES {
             let Some(item) = args.next() else { break };
             taken += 1;
-            failed = submit::encode::<Args, _>(self.name, attempts, &mut values, || writer.push(&item)).err();
+            if let Err(error) = submit::encode::<Args, _>(self.name, attempts, &mut values, || writer.push(&item)) {
+                failed = Some(error);
+                break;
+            }
         }
         if writer.items() > 0 {
             self.send(writer, values, segments);
@@ -332,11 +337,20 @@ impl Chunker {
 }
 
 impl<R> Map<'_, R> {
+    /// How many items were submitted and not read.
+    fn items(&self) -> usize {
+        self.ready_items() + self.segments.iter().map(Segment::items).sum::<usize>()
+    }
+
+    fn ready_items(&self) -> usize {
+        self.ready.as_ref().map_or(0, |replies| replies.window().len())
+    }
+
     /// An item was read. Submits what there is room for, once that makes a chunk.
     #[inline]
     fn refill(&mut self) {
         self.room += 1;
-        if self.source.is_some() && (self.room >= self.chunk || self.segments.is_empty()) {
+        if self.source.is_some() && (self.room >= self.chunk || (self.segments.is_empty() && self.ready_items() == 0)) {
             self.ask_source();
         }
     }
@@ -374,54 +388,48 @@ impl<R> Map<'_, R> {
     }
 }
 
-/// The result of an item that is not among those that are ready.
-#[cold]
-fn decode_coming<R: DeserializeOwned>(
-    batch: &Batch,
-    item: u32,
-    ready: &mut Option<Box<Replies>>,
-    deadline: Option<Instant>,
-) -> Result<Result<R, TaskError>, NotYet> {
-    let task = batch.task();
-    Ok(match batch.take(item, deadline)? {
-        Run::One(outcome) => outcome.and_then(|encoded| encoded.decode(task)),
-        Run::Together(replies) => ready.insert(replies).decode(task).unwrap_or(Err(TaskError::Taken)),
-    })
+impl<R: DeserializeOwned> Map<'_, R> {
+    /// The result of the next item, which is not among those that are ready. Those that come along with it are then.
+    #[cold]
+    fn next_coming(&mut self) -> Option<Result<R, TaskError>> {
+        self.begun = true;
+        let Segment::Batch { batch, next, items } = self.segments.front_mut()? else {
+            let Some(Segment::Failed(error)) = self.segments.pop_front() else { return None };
+            return Some(Err(error));
+        };
+        let (result, came) = match batch.take(*next, self.deadline) {
+            Ok(Run::One(outcome)) => (outcome.and_then(|encoded| encoded.decode(self.task)), 1),
+            Ok(Run::Together(replies)) => {
+                let came = (replies.window().len() as u32).max(1);
+                let first = self.ready.insert(replies).decode(self.task);
+                (first.unwrap_or(Err(TaskError::Taken)), came)
+            }
+            Err(not_yet) => return Some(Err(self.end_by(not_yet))),
+        };
+        *next += came;
+        if next >= items {
+            self.segments.pop_front();
+        }
+        Some(result)
+    }
 }
 
 impl<R: DeserializeOwned> Iterator for Map<'_, R> {
     type Item = Result<R, TaskError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        self.begun = true;
-        let result = match self.segments.front_mut()? {
-            Segment::Batch { batch, next, items } => {
-                let ready = self.ready.as_mut().and_then(|replies| replies.decode(batch.task()));
-                let result = match ready {
-                    Some(result) => result,
-                    None => match decode_coming(batch, *next, &mut self.ready, self.deadline) {
-                        Ok(result) => result,
-                        Err(not_yet) => return Some(Err(self.end_by(not_yet))),
-                    },
-                };
-                *next += 1;
-                if next == items {
-                    self.segments.pop_front();
-                }
-                result
-            }
-            Segment::Failed(_) => {
-                let Some(Segment::Failed(error)) = self.segments.pop_front() else { return None };
-                Err(error)
-            }
+        let ready = self.ready.as_mut().and_then(|replies| replies.decode(self.task));
+        let result = match ready {
+            Some(result) => result,
+            None => self.next_coming()?,
         };
         self.refill();
         Some(result)
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        let ready = self.segments.iter().map(Segment::items).sum();
-        (ready, self.source.is_none().then_some(ready))
+        let items = self.items();
+        (items, self.source.is_none().then_some(items))
     }
 }
 
@@ -437,7 +445,9 @@ impl<R> Drop for Map<'_, R> {
 
 impl<R> fmt::Debug for Map<'_, R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let items: usize = self.segments.iter().map(Segment::items).sum();
-        f.debug_struct("Map").field("submitted", &items).field("lazy", &self.source.is_some()).finish_non_exhaustive()
+        f.debug_struct("Map")
+            .field("submitted", &self.items())
+            .field("lazy", &self.source.is_some())
+            .finish_non_exhaustive()
     }
 }

@@ -139,6 +139,10 @@ impl Flavor for Growing<'_> {
         if data.len() > LARGE && self.share(data) {
             return Ok(());
         }
+        if data.len() <= FEW && self.bytes.capacity() - self.bytes.len() >= FEW {
+            append_few(self.bytes, data);
+            return Ok(());
+        }
         self.make_room(data.len())?;
         self.bytes.extend_from_slice(data);
         Ok(())
@@ -154,6 +158,28 @@ impl Flavor for Growing<'_> {
     fn finalize(self) -> postcard::Result<()> {
         Ok(())
     }
+}
+
+/// As many bytes as [`append_few`] appends at most.
+const FEW: usize = 8;
+
+/// Appends up to eight bytes, as most numbers have, without a call: all of a word, of which the rest is cut off again.
+#[inline]
+fn append_few(bytes: &mut Vec<u8>, data: &[u8]) {
+    let len = data.len();
+    let word = match (data, data.first_chunk::<4>(), data.last_chunk::<4>()) {
+        (_, Some(first), Some(last)) => {
+            u64::from(u32::from_le_bytes(*first)) | u64::from(u32::from_le_bytes(*last)) << (8 * (len - 4) & 63)
+        }
+        ([first, .., last], ..) => {
+            u64::from(*first) | u64::from(data[len / 2]) << (8 * (len / 2)) | u64::from(*last) << (8 * (len - 1))
+        }
+        ([only], ..) => u64::from(*only),
+        ([], ..) => return,
+    };
+    let end = bytes.len() + len;
+    bytes.extend_from_slice(&word.to_le_bytes());
+    bytes.truncate(end);
 }
 
 /// What the codec means, in the words of our other errors.
@@ -198,6 +224,20 @@ mod tests {
         let mut bytes = Vec::new();
         encode_into(&mut bytes, &value).unwrap();
         assert_eq!(decode(&bytes), Ok(value));
+    }
+
+    #[test]
+    fn a_few_bytes_are_appended_as_they_are_whatever_room_there_is() {
+        for len in 0..=FEW {
+            let data: Vec<u8> = (0xf8..=0xff).take(len).collect();
+            for room in 0..2 * FEW {
+                let mut bytes = Vec::with_capacity(1 + room);
+                bytes.push(7);
+                let mut growing = Growing { bytes: &mut bytes, insets: None, refused: None };
+                growing.try_extend(&data).unwrap();
+                assert_eq!(bytes, [&[7], &data[..]].concat(), "{len} bytes, room for {room}");
+            }
+        }
     }
 
     #[test]

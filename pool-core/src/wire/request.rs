@@ -166,20 +166,29 @@ impl RequestReader {
     pub(crate) fn item<'a>(&mut self, request: &'a [u8], number: u32) -> Option<(TaskId, &'a [u8])> {
         let head = match self.head {
             Some(head) => head,
-            None => *self.head.insert(Head::read(request)?),
+            None => self.read_head(request)?,
         };
         let items = request.get(head.len..)?;
         match head.shape {
             Shape::Many => Some((head.task, self.cursor.find(items, number)?)),
             Shape::One => (number == 0).then_some((head.task, items)),
-            Shape::Pack => {
-                let one = self.cursor.find(items, number)?;
-                let head = Head::read(one)?;
-                // Packs hold no packs.
-                if head.shape == Shape::One { Some((head.task, &one[head.len..])) } else { None }
-            }
+            Shape::Pack => in_pack(self.cursor.find(items, number)?),
         }
     }
+
+    #[cold]
+    fn read_head(&mut self, request: &[u8]) -> Option<Head> {
+        self.head = Head::read(request);
+        self.head
+    }
+}
+
+/// The call that one of the requests in a pack holds.
+#[inline(never)]
+fn in_pack(one: &[u8]) -> Option<(TaskId, &[u8])> {
+    let head = Head::read(one)?;
+    // Packs hold no packs.
+    if head.shape == Shape::One { Some((head.task, &one[head.len..])) } else { None }
 }
 
 /// What a request begins with.
@@ -224,6 +233,7 @@ impl Cursor {
         self.seek(items, number)
     }
 
+    #[inline(never)]
     fn seek<'a>(&mut self, items: &'a [u8], number: u32) -> Option<&'a [u8]> {
         if number < self.item {
             *self = Self::default();

@@ -56,7 +56,9 @@ impl Region {
     /// The offset is not ours: layouts are constants, so this is a bug.
     #[inline]
     pub(crate) fn word(&self, offset: usize) -> &AtomicU64 {
-        assert!(offset.is_multiple_of(8) && offset + 8 <= self.len, "word at {offset} of {}", self.len);
+        if !offset.is_multiple_of(8) || offset + 8 > self.len {
+            self.has_none(offset, 8);
+        }
         // SAFETY: in bounds, aligned (the region starts on a page), alive as long as `self`, and only ever accessed
         // atomically: layouts keep words and bytes apart.
         unsafe { AtomicU64::from_ptr(self.start.as_ptr().add(offset).cast()) }
@@ -67,7 +69,9 @@ impl Region {
     /// # Panics
     /// The range is not within the region. Only our own allocator's ranges come here.
     pub(crate) fn copy_in(&self, offset: usize, bytes: &[u8]) {
-        assert!(self.holds(offset, bytes.len()), "{} bytes at {offset} of {}", bytes.len(), self.len);
+        if !self.holds(offset, bytes.len()) {
+            self.has_none(offset, bytes.len());
+        }
         // SAFETY: in bounds; the source is private, so they do not overlap. The other end does not read this range
         // before the word that publishes it; a hostile one that does gets torn bytes of its own request or outcome.
         unsafe { self.start.as_ptr().add(offset).copy_from_nonoverlapping(bytes.as_ptr(), bytes.len()) }
@@ -80,7 +84,9 @@ impl Region {
     #[inline]
     pub(crate) fn copy_in_behind(&self, offset: usize, lead: u8, bytes: &[u8]) {
         let len = bytes.len() + 1;
-        assert!(self.holds(offset, len), "{len} bytes at {offset} of {}", self.len);
+        if !self.holds(offset, len) {
+            self.has_none(offset, len);
+        }
         // SAFETY: as in `copy_in`, of the byte and of those behind it, which the bounds were just asked for.
         unsafe {
             let to = self.start.as_ptr().add(offset);
@@ -167,6 +173,12 @@ impl Region {
             Owner::Heap => Ok(()),
             Owner::Mapping(mapping) => mapping.commit(offset, len),
         }
+    }
+
+    /// Apart from where it is asked, which is on the way of every item.
+    #[cold]
+    fn has_none(&self, offset: usize, len: usize) -> ! {
+        panic!("{len} bytes at {offset} of {}", self.len)
     }
 
     #[inline]

@@ -35,13 +35,18 @@ impl<S: WorkerSide, E: DerefMut<Target = WorkerEnd<S>>> SlotJob<E> {
         self.stream.as_ref().is_some_and(|stream| stream.room() < MAX_POINTER) || self.large >= LARGE_A_FRAME
     }
 
-    /// Puts a short outcome into the stream, which nobody looks at yet. False: it is not that short.
-    #[inline]
+    /// Puts a short outcome into the stream, which nobody looks at yet. False: it is not that short, or the frame's first.
+    #[inline(always)]
     pub(super) fn lay_inline(&mut self, bytes: &[u8]) -> bool {
-        let stream = self.stream();
-        let Some(tag) = Record::short_tag(bytes.len()).filter(|_| bytes.len() < stream.room()) else { return false };
+        let Some(tag) = Record::short_tag(bytes.len()) else { return false };
+        let Some(stream) = &mut self.stream else { return false };
+        if bytes.len() >= stream.room() {
+            return false;
+        }
         self.memory.outcome.copy_in_behind(stream.offset + stream.written, tag, bytes);
-        self.lengthen(stream, 1 + bytes.len());
+        stream.written += 1 + bytes.len();
+        let written = stream.written as u64;
+        self.field(outcome::WRITTEN).store(written, Ordering::Relaxed);
         true
     }
 
@@ -97,7 +102,6 @@ impl<S: WorkerSide, E: DerefMut<Target = WorkerEnd<S>>> SlotJob<E> {
     }
 
     /// The slot's own area, or a larger one for a frame of many items.
-    #[cold]
     fn choose_stream(&mut self) -> Stream {
         let wanted = (self.items as usize).saturating_mul(24).min(STREAM_MAX);
         let larger = if wanted > outcome::INLINE { self.end.take(wanted) } else { None };
