@@ -8,16 +8,21 @@
 #[cfg(panic = "abort")]
 mod last_word;
 mod panics;
+mod row;
 
 use std::cell::RefCell;
+use std::ops::Range;
 use std::sync::OnceLock;
 
 use pool_ipc::{FarEnd, Inset, Job, LARGE};
 
+#[cfg(not(panic = "abort"))]
+use self::row::Row;
+use self::row::Standing;
 use crate::bytes::sharing::Source;
 use crate::error::{Reason, RemoteError};
 use crate::sharing;
-use crate::task::{self, Call, EncodeFailure, Entry, Home, InitializerResult, Stage, TaskId};
+use crate::task::{self, Call, Calls, EncodeFailure, Entry, Home, InitializerResult, Single, Stage, TaskId};
 use crate::wire::{Boot, Failure, Greeting, PanicReport, RequestReader, mark_shared, write_failure, write_value};
 
 /// Runs a worker that is a thread of the pool's own process, until its link is closed.
@@ -100,7 +105,7 @@ fn work_at(far: &mut dyn FarEnd, place: Place) {
                 sharing::serve_thread(far.shared_values());
             }
         }
-        let mut desk = Desk::default();
+        let mut desk = Desk::new();
         far.serve(&mut |job| desk.work(job));
         sharing::end_calls();
     }
@@ -167,64 +172,93 @@ fn initialize(request: &[u8]) -> InitializerResult {
 }
 
 /// Where calls are answered: the room that replies are written in, used again and again.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Desk {
     reply: Vec<u8>,
     /// What belongs into it and was not copied.
     insets: Vec<Inset>,
 }
 
+/// Replies have at least this much room.
+const ROOM: usize = 256;
+
 /// A reply beyond this does not keep its room for the next one.
 const ROOM_KEPT: usize = 1 << 20;
 
 impl Desk {
+    fn new() -> Self {
+        Self { reply: Vec::with_capacity(ROOM), insets: Vec::new() }
+    }
+
     fn work(&mut self, job: &mut dyn Job) {
         let mut reading = Reading::begin();
         let mut next = job.claim();
         while let Some(item) = next {
-            self.reply_to(job, item, &mut reading);
-            next = if self.insets.is_empty() && !pool_ipc::is_soft_stop_heeded() {
-                job.publish_and_claim(&self.reply)
-            } else {
-                self.publish(job);
-                // Not before that: SIGTERM between the two would take the result along. What is left of a frame that is
-                // to be stopped is given back.
-                if pool_ipc::forget_soft_stop() { None } else { job.claim() }
+            next = match self.reply_from(job, item, &mut reading) {
+                Standing::Answering => self.hand_in(job),
+                Standing::Claimed(item) => Some(item),
+                Standing::Over => None,
             };
             if self.reply.capacity() > ROOM_KEPT {
-                self.reply = Vec::new();
+                self.reply = Vec::with_capacity(ROOM);
             }
         }
     }
 
+    /// Publishes a reply, and takes the next item.
+    fn hand_in(&mut self, job: &mut dyn Job) -> Option<u32> {
+        self.publish(job);
+        // Not before that: SIGTERM between the two would take the result along. What is left of a frame that is to be stopped is
+        // given back.
+        if pool_ipc::forget_soft_stop() { None } else { job.claim() }
+    }
+
+    /// Replies to an item, and to those after it while they can be replied to in a row.
     #[cfg(not(panic = "abort"))]
-    #[inline]
-    fn reply_to(&mut self, job: &dyn Job, item: u32, reading: &mut Reading) {
-        let request = job.request();
-        let is_large = request.len() > LARGE;
-        if is_large {
+    fn reply_from(&mut self, job: &mut dyn Job, item: u32, reading: &mut Reading) -> Standing {
+        if job.request().len() > LARGE {
             name_source(job);
-        }
-        self.write_reply(request, item, reading);
-        if is_large {
+            self.write_reply(job.request(), item, reading);
             Source::forget();
+            return Standing::Answering;
         }
+        write_value(&mut self.reply);
+        let (entry, found) = match reading.find(job.request(), item) {
+            Ok(found) => found,
+            Err(failure) => {
+                self.end_with(Err(failure));
+                return Standing::Answering;
+            }
+        };
+        let mut row = Row::new(job, &mut reading.reader, found);
+        let answer = call(entry, &mut row, &mut self.reply, &mut self.insets, reading.home);
+        let standing = row.standing();
+        if standing == Standing::Answering {
+            self.end_with(answer);
+        }
+        standing
     }
 
     /// Where a panic ends the process, its hook writes the reply.
     #[cfg(panic = "abort")]
-    fn reply_to(&mut self, job: &mut dyn Job, item: u32, reading: &mut Reading) {
+    fn reply_from(&mut self, job: &mut dyn Job, item: u32, reading: &mut Reading) -> Standing {
         if job.request().len() > LARGE {
             name_source(job);
         }
         last_word::lend(job, |request| self.write_reply(request, item, reading));
         Source::forget();
+        Standing::Answering
     }
 
-    #[inline(always)]
     fn write_reply(&mut self, request: &[u8], item: u32, reading: &mut Reading) {
         write_value(&mut self.reply);
-        match answer(request, item, reading, &mut self.reply, &mut self.insets) {
+        let answer = answer(request, item, reading, &mut self.reply, &mut self.insets);
+        self.end_with(answer);
+    }
+
+    /// Makes a reply of what is written and what came of the call.
+    fn end_with(&mut self, answer: Result<Speaks, Box<Failure>>) {
+        match answer {
             Ok(Speaks::OfItself) => {}
             Ok(Speaks::OfShared) => mark_shared(&mut self.reply),
             Err(failure) => {
@@ -279,21 +313,22 @@ impl Reading {
         Self { home: Home::here(), reader: RequestReader::default(), known: None }
     }
 
-    #[inline]
-    fn find(&mut self, task: TaskId) -> Option<Entry> {
-        match self.known {
-            Some((known, entry)) if known == task => Some(entry),
-            _ => {
-                let entry = task::find(task)?;
-                self.known = Some((task, entry));
-                Some(entry)
-            }
+    /// The call of an item: what to call, and of which task and where in the request its arguments are.
+    fn find(&mut self, request: &[u8], item: u32) -> Result<(Entry, (TaskId, Range<usize>)), Box<Failure>> {
+        let malformed = || undecoded("a request", Reason::of_codec(format!("it has no item {item}")));
+        let (task, arguments) = self.reader.find(request, item).ok_or_else(malformed)?;
+        if let Some((known, entry)) = self.known
+            && known == task
+        {
+            return Ok((entry, (task, arguments)));
         }
+        let entry = task::find(task).ok_or(Failure::NotFound { task: task.to_wire() })?;
+        self.known = Some((task, entry));
+        Ok((entry, (task, arguments)))
     }
 }
 
 /// Runs one call. The encoded result is appended to `result`, but for its large parts.
-#[inline]
 fn answer(
     request: &[u8],
     item: u32,
@@ -301,19 +336,19 @@ fn answer(
     result: &mut Vec<u8>,
     insets: &mut Vec<Inset>,
 ) -> Result<Speaks, Box<Failure>> {
-    let Some((task, arguments)) = reading.reader.item(request, item) else { return Err(malformed(item)) };
-    let Some(entry) = reading.find(task) else { return Err(Box::new(Failure::NotFound { task: task.to_wire() })) };
-    call(entry, Call::of_worker(arguments, result, insets, reading.home), reading.home)
+    let (entry, (_, arguments)) = reading.find(request, item)?;
+    call(entry, &mut Single(request.get(arguments).unwrap_or_default()), result, insets, reading.home)
 }
 
-#[cold]
-fn malformed(item: u32) -> Box<Failure> {
-    Box::new(undecoded("a request", Reason::of_codec(format!("it has no item {item}"))))
-}
-
-/// Runs a call and says in what it ended.
-#[inline]
-fn call(entry: Entry, mut call: Call<'_>, home: Home) -> Result<Speaks, Box<Failure>> {
+/// Runs calls, up to the first that does not go on, and says in what that one ended.
+fn call(
+    entry: Entry,
+    calls: &mut dyn Calls,
+    result: &mut Vec<u8>,
+    insets: &mut Vec<Inset>,
+    home: Home,
+) -> Result<Speaks, Box<Failure>> {
+    let mut call = Call::of_worker(calls, result, insets, home);
     match panics::catch(entry.name, home, || entry.call(&mut call)) {
         Ok(()) if call.is_done() => Ok(if sharing::is_answer_shared() { Speaks::OfShared } else { Speaks::OfItself }),
         panicked => Err(Box::new(failure(call.stage(), panicked.err()))),

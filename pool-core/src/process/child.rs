@@ -58,7 +58,8 @@ fn call(request: &[u8]) -> i32 {
         return failed("it has no such function");
     };
     let mut ending = Vec::new();
-    let mut call = task::Call::new(arguments, &mut ending);
+    let mut single = task::Single(arguments);
+    let mut call = task::Call::new(&mut single, &mut ending);
     let outcome = catch_unwind(AssertUnwindSafe(|| entry.call(&mut call)));
     match (call.stage(), outcome) {
         (Stage::Done, Ok(())) => match task::decode::<Ending>(&ending) {

@@ -39,11 +39,32 @@ impl Entry {
     }
 }
 
-/// One call under way in a worker.
-#[derive(Debug)]
+/// The calls of one task that a process is to run, one after the other.
+pub(crate) trait Calls {
+    /// The encoded arguments of the first one.
+    fn arguments(&self) -> &[u8];
+
+    /// A call has come to its end, and its encoded result is behind what `result` began with. Gives the arguments of the next one,
+    /// for whose result there is room then. `None`: there is no next one, or not now.
+    fn go_on(&mut self, result: &mut Vec<u8>) -> Option<&[u8]>;
+}
+
+/// A single call, of these encoded arguments.
+pub(crate) struct Single<'a>(pub(crate) &'a [u8]);
+
+impl Calls for Single<'_> {
+    fn arguments(&self) -> &[u8] {
+        self.0
+    }
+
+    fn go_on(&mut self, _result: &mut Vec<u8>) -> Option<&[u8]> {
+        None
+    }
+}
+
+/// Calls under way in a worker: one, and those that follow it in a row.
 pub(crate) struct Call<'a> {
-    /// The encoded arguments.
-    arguments: &'a [u8],
+    calls: &'a mut dyn Calls,
     /// Where the encoded result is appended.
     result: &'a mut Vec<u8>,
     /// Where the large parts of the result go, if they need not be copied to be appended.
@@ -129,20 +150,20 @@ pub(crate) enum Stage {
 impl<'a> Call<'a> {
     /// A call that has not begun.
     #[inline]
-    pub(crate) fn new(arguments: &'a [u8], result: &'a mut Vec<u8>) -> Self {
+    pub(crate) fn new(calls: &'a mut dyn Calls, result: &'a mut Vec<u8>) -> Self {
         let (progress, type_name) = (Progress::Decoding, "");
-        Self { arguments, result, insets: None, progress, type_name, failed: None, home: None }
+        Self { calls, result, insets: None, progress, type_name, failed: None, home: None }
     }
 
     /// The same, with a result that has insets, in a process whose copies end when they come back from the function.
     #[inline]
     pub(crate) fn of_worker(
-        arguments: &'a [u8],
+        calls: &'a mut dyn Calls,
         result: &'a mut Vec<u8>,
         insets: &'a mut Vec<Inset>,
         home: Home,
     ) -> Self {
-        Self { insets: Some(insets), home: Some(home), ..Self::new(arguments, result) }
+        Self { insets: Some(insets), home: Some(home), ..Self::new(calls, result) }
     }
 
     /// Whether its result is encoded.
@@ -163,23 +184,48 @@ impl<'a> Call<'a> {
         }
     }
 
-    /// Runs `task` from the first byte of its arguments to the last byte of its result. The arguments belong to the
-    /// task, so they are dropped when it returns or panics, and the result is dropped before this returns.
+    /// Runs `task` from the first byte of its arguments to the last byte of its result, again and again while there are further
+    /// calls. The arguments belong to the task, so they are dropped when it returns or panics, and the result is dropped
+    /// before this returns or goes on.
     fn run<F: Task<Args>, Args: Arguments>(&mut self, task: F) {
-        self.type_name = std::any::type_name::<Args>();
-        sharing::begin_arguments();
-        let arguments = decode::<Args>(self.arguments);
-        sharing::end_arguments();
-        let arguments = match arguments {
-            Ok(arguments) => arguments,
-            Err(reason) => return self.fail(Stage::Undecoded { type_name: self.type_name, reason }),
-        };
+        let mut arguments = self.calls.arguments();
+        loop {
+            (self.progress, self.type_name) = (Progress::Decoding, std::any::type_name::<Args>());
+            sharing::begin_arguments();
+            let decoded = decode::<Args>(arguments);
+            sharing::end_arguments();
+            let args = match decoded {
+                Ok(args) => args,
+                Err(reason) => return self.fail(Stage::Undecoded { type_name: self.type_name, reason }),
+            };
+            self.answer(&task, args);
+            let has_insets = self.insets.as_ref().is_some_and(|insets| !insets.is_empty());
+            if !self.is_done() || has_insets {
+                return;
+            }
+            match self.calls.go_on(self.result) {
+                Some(next) => arguments = next,
+                None => return,
+            }
+        }
+    }
+
+    #[inline]
+    fn answer<F: Task<Args>, Args: Arguments>(&mut self, task: &F, args: Args) {
         self.progress = Progress::Running;
-        let result = task.call(arguments);
+        let result = task.call(args);
+        self.end_copy();
+        self.encode(&result);
+        drop(result);
+        self.end_copy();
+    }
+
+    /// Ends this process if it is a copy of the one that was called.
+    #[inline]
+    fn end_copy(&self) {
         if let Some(home) = self.home {
             home.end_copy(COPY_RETURNED);
         }
-        self.encode(&result);
     }
 
     #[inline]

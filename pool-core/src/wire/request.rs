@@ -3,6 +3,8 @@
 //! Keeps true: each item of a batch can be decoded whatever became of the others; an item that cannot be encoded leaves
 //! the batch as if it had never been tried, also when it panicked. Never: aborts because memory is short.
 
+use std::ops::Range;
+
 use pool_ipc::Body;
 use serde::Serialize;
 
@@ -147,8 +149,8 @@ impl PackWriter {
 
 /// The request of one of the calls in a pack, or `None` where this is none, or has no such call.
 pub(crate) fn unpack<'a>(bytes: &'a [u8], item: u32, cursor: &mut Cursor) -> Option<&'a [u8]> {
-    let (head, items) = take_varint(bytes)?;
-    if Shape::of(head) == Shape::Pack { cursor.find(items, item) } else { None }
+    let head = Head::read(bytes)?;
+    if head.shape == Shape::Pack { bytes.get(cursor.find(bytes, head.len, item)?) } else { None }
 }
 
 /// Reads the calls of a request. The bytes are given to it with each item, the same every time, since who reads may have
@@ -162,17 +164,22 @@ pub(crate) struct RequestReader {
 impl RequestReader {
     /// The call of an item, or `None` where there is no such item: what is to be called, which is any number at all until the
     /// table knows it, and the arguments.
-    #[inline]
     pub(crate) fn item<'a>(&mut self, request: &'a [u8], number: u32) -> Option<(TaskId, &'a [u8])> {
+        let (task, arguments) = self.find(request, number)?;
+        Some((task, request.get(arguments)?))
+    }
+
+    /// The same, with where the arguments are in the request.
+    #[inline]
+    pub(crate) fn find(&mut self, request: &[u8], number: u32) -> Option<(TaskId, Range<usize>)> {
         let head = match self.head {
             Some(head) => head,
             None => self.read_head(request)?,
         };
-        let items = request.get(head.len..)?;
         match head.shape {
-            Shape::Many => Some((head.task, self.cursor.find(items, number)?)),
-            Shape::One => (number == 0).then_some((head.task, items)),
-            Shape::Pack => in_pack(self.cursor.find(items, number)?),
+            Shape::Many => Some((head.task, self.cursor.find(request, head.len, number)?)),
+            Shape::One => (number == 0).then_some((head.task, head.len..request.len())),
+            Shape::Pack => in_pack(request, self.cursor.find(request, head.len, number)?),
         }
     }
 
@@ -185,10 +192,10 @@ impl RequestReader {
 
 /// The call that one of the requests in a pack holds.
 #[inline(never)]
-fn in_pack(one: &[u8]) -> Option<(TaskId, &[u8])> {
-    let head = Head::read(one)?;
+fn in_pack(pack: &[u8], one: Range<usize>) -> Option<(TaskId, Range<usize>)> {
+    let head = Head::read(pack.get(one.clone())?)?;
     // Packs hold no packs.
-    if head.shape == Shape::One { Some((head.task, &one[head.len..])) } else { None }
+    (head.shape == Shape::One).then_some((head.task, one.start + head.len..one.end))
 }
 
 /// What a request begins with.
@@ -219,32 +226,40 @@ pub(crate) struct Cursor {
 }
 
 impl Cursor {
+    /// Where an item's bytes are in a request whose head has so many.
     #[inline]
-    fn find<'a>(&mut self, items: &'a [u8], number: u32) -> Option<&'a [u8]> {
+    fn find(&mut self, request: &[u8], head: usize, number: u32) -> Option<Range<usize>> {
         // Most are the next one, and short.
+        let start = head + self.offset + 1;
         if number == self.item
-            && let Some(&length @ ..0x80) = items.get(self.offset)
+            && let Some(&length @ ..0x80) = request.get(start - 1)
         {
-            let start = self.offset + 1;
-            let found = items.get(start..start + usize::from(length))?;
-            *self = Self { item: self.item.checked_add(1)?, offset: start + found.len() };
-            return Some(found);
+            let end = start + usize::from(length);
+            *self = Self { item: self.item.checked_add(1)?, offset: end - head };
+            return (end <= request.len()).then_some(start..end);
         }
-        self.seek(items, number)
+        self.seek(request, head, number)
     }
 
     #[inline(never)]
-    fn seek<'a>(&mut self, items: &'a [u8], number: u32) -> Option<&'a [u8]> {
+    fn seek(&mut self, request: &[u8], head: usize, number: u32) -> Option<Range<usize>> {
         if number < self.item {
             *self = Self::default();
         }
+        // A window may begin far behind the beginning, and most lengths are one byte.
+        while self.item < number
+            && let Some(&length @ ..0x80) = request.get(head + self.offset)
+        {
+            *self = Self { item: self.item + 1, offset: self.offset + 1 + usize::from(length) };
+        }
         loop {
-            let (length, rest) = take_varint(items.get(self.offset..)?)?;
-            let (arguments, rest) = rest.split_at_checked(usize::try_from(length).ok()?)?;
+            let (length, rest) = take_varint(request.get(head + self.offset..)?)?;
+            let start = request.len() - rest.len();
+            let end = start.checked_add(usize::try_from(length).ok()?).filter(|&end| end <= request.len())?;
             let found = self.item == number;
-            *self = Self { item: self.item.checked_add(1)?, offset: items.len() - rest.len() };
+            *self = Self { item: self.item.checked_add(1)?, offset: end - head };
             if found {
-                return Some(arguments);
+                return Some(start..end);
             }
         }
     }

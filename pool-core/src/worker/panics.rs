@@ -11,7 +11,7 @@
 
 use std::any::Any;
 use std::cell::{Cell, RefCell};
-use std::panic::{self, AssertUnwindSafe, PanicHookInfo, catch_unwind};
+use std::panic::{self, AssertUnwindSafe, PanicHookInfo, catch_unwind, resume_unwind};
 use std::sync::Once;
 
 use crate::error::tamed;
@@ -43,8 +43,28 @@ pub(super) fn catch(task: fn() -> &'static str, home: Home, call: impl FnOnce())
             RUNNING.set(outer);
             Ok(())
         }
+        // In a pause.
+        (Err(payload), None) => {
+            RUNNING.set(outer);
+            resume_unwind(payload)
+        }
         (outcome, _) => conclude(task, outcome, outer),
     }
+}
+
+/// Whether there were panics in the call that this thread runs, which it caught itself.
+#[inline]
+pub(super) fn has_heard() -> bool {
+    RUNNING.get().is_some_and(|running| running.has_heard)
+}
+
+/// Does something of the pool's own in the middle of a call, whose panics are not the call's: it is as if there was none.
+#[inline]
+pub(super) fn pause<R>(step: impl FnOnce() -> R) -> R {
+    let running = RUNNING.replace(None);
+    let value = step();
+    RUNNING.set(running);
+    value
 }
 
 /// The end of a call in which there was a panic.

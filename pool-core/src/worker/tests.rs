@@ -378,7 +378,7 @@ fn workers_that_are_threads_have_names_and_panics_of_their_own() {
 
 #[test]
 fn room_for_a_large_reply_is_given_back() {
-    let mut desk = Desk::default();
+    let mut desk = Desk::new();
     let seen = Mutex::new(Seen::default());
     for size in [10_usize, ROOM_KEPT + 1] {
         let request = request(|size: usize| vec![0_u8; size], (size,));

@@ -102,6 +102,7 @@ cfg_select! {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::task::Single;
 
     fn double(number: u64) -> u64 {
         number * 2
@@ -119,7 +120,7 @@ mod tests {
         let (mut arguments, mut result) = (Vec::new(), Vec::new());
         crate::task::encode_into(&mut arguments, &args).unwrap();
         let entry = find(id_of_value(task, args)).unwrap();
-        (entry.run)(&mut Call::new(&arguments, &mut result));
+        (entry.run)(&mut Call::new(&mut Single(&arguments), &mut result));
         crate::task::decode(&result).unwrap()
     }
 

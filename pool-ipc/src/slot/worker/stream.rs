@@ -35,9 +35,12 @@ impl<S: WorkerSide, E: DerefMut<Target = WorkerEnd<S>>> SlotJob<E> {
         self.stream.as_ref().is_some_and(|stream| stream.room() < MAX_POINTER) || self.large >= LARGE_A_FRAME
     }
 
-    /// Puts a short outcome into the stream, which nobody looks at yet. False: it is not that short, or the frame's first.
+    /// Puts a short outcome into the stream, which nobody looks at yet. False: it is not that short.
     #[inline(always)]
     pub(super) fn lay_inline(&mut self, bytes: &[u8]) -> bool {
+        if self.stream.is_none() {
+            self.choose_stream();
+        }
         let Some(tag) = Record::short_tag(bytes.len()) else { return false };
         let Some(stream) = &mut self.stream else { return false };
         if bytes.len() >= stream.room() {
@@ -102,6 +105,7 @@ impl<S: WorkerSide, E: DerefMut<Target = WorkerEnd<S>>> SlotJob<E> {
     }
 
     /// The slot's own area, or a larger one for a frame of many items.
+    #[inline(never)]
     fn choose_stream(&mut self) -> Stream {
         let wanted = (self.items as usize).saturating_mul(24).min(STREAM_MAX);
         let larger = if wanted > outcome::INLINE { self.end.take(wanted) } else { None };
