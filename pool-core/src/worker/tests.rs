@@ -11,7 +11,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use super::*;
 use crate::error::{Coded, Panic, TaskError};
 use crate::task::{Arguments, Initializer, Task};
-use crate::wire::{BatchWriter, encode_single, read_reply};
+use crate::wire::{BatchWriter, PackWriter, encode_single, read_reply};
 
 /// What a test sees of a worker.
 #[derive(Default)]
@@ -87,6 +87,10 @@ fn run_worker(boot: Vec<u8>, frames: Vec<(Vec<u8>, std::ops::Range<u32>)>) -> (V
 
 fn request<F: Task<Args>, Args: Arguments>(_: F, args: Args) -> Vec<u8> {
     encode_single(task::id_of::<F, Args>(), &args, 0).unwrap()
+}
+
+fn id_of_value<F: Task<Args>, Args: Arguments>(_: F) -> TaskId {
+    task::id_of::<F, Args>()
 }
 
 fn initializer<F: Initializer<Args>, Args: Arguments>(_: F, args: Args) -> Option<Vec<u8>> {
@@ -247,6 +251,87 @@ fn only_the_window_of_a_batch_is_run_and_items_keep_their_numbers() {
     let (_, replies) = run_worker(boot(None), vec![(batch.unwrap().finish(), 4..7)]);
     let seen: Vec<(u32, u32)> = replies.iter().map(|(item, reply)| (*item, value(reply).unwrap())).collect();
     assert_eq!(seen, [(4, 8), (5, 10), (6, 12)]);
+}
+
+#[test]
+fn calls_in_a_row_come_each_to_its_own_end() {
+    fn moody(number: u8, trouble: Option<Awkward>) -> (u8, Option<Awkward>) {
+        assert!(number != 2, "at 2");
+        if number == 4 {
+            std::panic::catch_unwind(|| panic!("at 4")).unwrap_err();
+        }
+        (number, trouble.or((number == 6).then_some(Awkward(Trouble::EncodePanics))))
+    }
+    let mut batch = BatchWriter::new(id_of_value(moody), 0).unwrap();
+    for number in 0..10_u8 {
+        batch.push(&(number, (number == 8).then_some(Trouble::DecodePanics))).unwrap();
+    }
+    let (_, replies) = run_worker(boot(None), vec![(batch.finish(), 0..10)]);
+    let ends: Vec<String> = replies
+        .iter()
+        .map(|(item, reply)| match value::<(u8, Option<Trouble>)>(reply) {
+            Ok((number, None)) => format!("{item}: {number}"),
+            Err(TaskError::Panicked(panic)) => format!("{item}: {}", panic.message),
+            Err(TaskError::Encode(_)) => format!("{item}: unencoded"),
+            Err(TaskError::Decode(_)) => format!("{item}: undecoded"),
+            other => panic!("{item}: {other:?}"),
+        })
+        .collect();
+    let expected = ["0: 0", "1: 1", "2: at 2", "3: 3", "4: 4", "5: 5", "6: unencoded", "7: 7", "8: undecoded", "9: 9"];
+    assert_eq!(ends, expected);
+}
+
+#[test]
+fn calls_of_several_tasks_in_a_pack_are_run_in_their_order() {
+    let (one, other) = (|n: u8| n, |n: u8| u32::from(n) + 1000);
+    let mut pack = PackWriter::default();
+    for number in 0..9_u8 {
+        pack.push(&if number % 4 < 2 { request(one, (number,)) } else { request(other, (number,)) });
+    }
+    pack.push(&encode_single(TaskId::from_wire(u32::MAX - 1), &(), 0).unwrap());
+    pack.push(&request(one, (10,)));
+    let (_, replies) = run_worker(boot(None), vec![(pack.finish(), 0..11)]);
+    for (item, reply) in &replies {
+        match item {
+            9 => assert!(matches!(value::<()>(reply), Err(TaskError::NotFound(_)))),
+            item if item % 4 < 2 || *item == 10 => assert_eq!(u32::from(value::<u8>(reply).unwrap()), *item),
+            item => assert_eq!(value::<u32>(reply).unwrap(), item + 1000),
+        }
+    }
+    assert_eq!(replies.iter().map(|(item, _)| *item).collect::<Vec<_>>(), (0..11).collect::<Vec<_>>());
+}
+
+/// A job whose publication fails the second time.
+struct Breaking {
+    request: Vec<u8>,
+    published: u32,
+}
+
+impl Job for Breaking {
+    fn request(&self) -> &[u8] {
+        &self.request
+    }
+
+    fn claim(&mut self) -> Option<u32> {
+        Some(self.published)
+    }
+
+    fn publish(&mut self, _outcome: &[u8]) {
+        if self.published == 1 {
+            std::panic::resume_unwind(Box::new("the pool's own"));
+        }
+        self.published += 1;
+    }
+}
+
+#[test]
+fn a_panic_of_the_pools_own_between_two_calls_is_not_taken_for_a_tasks() {
+    let mut batch = None;
+    (0..3_u32).for_each(|number| batch_of(|number: u32| number, &(number,), &mut batch));
+    let mut job = Breaking { request: batch.unwrap().finish(), published: 0 };
+    let work = std::panic::AssertUnwindSafe(|| Desk::new().work(&mut job));
+    let payload = std::panic::catch_unwind(work).unwrap_err();
+    assert_eq!((payload.downcast_ref(), job.published), (Some(&"the pool's own"), 1));
 }
 
 /// Fails on one side of its journey.
