@@ -223,14 +223,14 @@ impl Desk {
             return Standing::Answering;
         }
         write_value(&mut self.reply);
-        let (entry, found) = match reading.find(job.request(), item) {
+        let Found { entry, task, arguments } = match reading.find(job.request(), item) {
             Ok(found) => found,
             Err(failure) => {
                 self.end_with(Err(failure));
                 return Standing::Answering;
             }
         };
-        let mut row = Row::new(job, &mut reading.reader, found);
+        let mut row = Row::new(job, &mut reading.reader, task, arguments);
         let answer = call(entry, &mut row, &mut self.reply, &mut self.insets, reading.home);
         let standing = row.standing();
         if standing == Standing::Answering {
@@ -313,19 +313,26 @@ impl Reading {
         Self { home: Home::here(), reader: RequestReader::default(), known: None }
     }
 
-    /// The call of an item: what to call, and of which task and where in the request its arguments are.
-    fn find(&mut self, request: &[u8], item: u32) -> Result<(Entry, (TaskId, Range<usize>)), Box<Failure>> {
+    /// The call of an item.
+    fn find(&mut self, request: &[u8], item: u32) -> Result<Found, Box<Failure>> {
         let malformed = || undecoded("a request", Reason::of_codec(format!("it has no item {item}")));
         let (task, arguments) = self.reader.find(request, item).ok_or_else(malformed)?;
         if let Some((known, entry)) = self.known
             && known == task
         {
-            return Ok((entry, (task, arguments)));
+            return Ok(Found { entry, task, arguments });
         }
         let entry = task::find(task).ok_or(Failure::NotFound { task: task.to_wire() })?;
         self.known = Some((task, entry));
-        Ok((entry, (task, arguments)))
+        Ok(Found { entry, task, arguments })
     }
+}
+
+/// The call of an item: what to call, and where in the request its arguments are.
+struct Found {
+    entry: Entry,
+    task: TaskId,
+    arguments: Range<usize>,
 }
 
 /// Runs one call. The encoded result is appended to `result`, but for its large parts.
@@ -336,7 +343,7 @@ fn answer(
     result: &mut Vec<u8>,
     insets: &mut Vec<Inset>,
 ) -> Result<Speaks, Box<Failure>> {
-    let (entry, (_, arguments)) = reading.find(request, item)?;
+    let Found { entry, arguments, .. } = reading.find(request, item)?;
     call(entry, &mut Single(request.get(arguments).unwrap_or_default()), result, insets, reading.home)
 }
 

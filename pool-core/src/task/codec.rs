@@ -169,7 +169,7 @@ fn append_few(bytes: &mut Vec<u8>, data: &[u8]) {
     let len = data.len();
     let word = match (data, data.first_chunk::<4>(), data.last_chunk::<4>()) {
         (_, Some(first), Some(last)) => {
-            u64::from(u32::from_le_bytes(*first)) | u64::from(u32::from_le_bytes(*last)) << (8 * (len - 4) & 63)
+            u64::from(u32::from_le_bytes(*first)) | u64::from(u32::from_le_bytes(*last)) << (8 * (len - 4))
         }
         ([first, .., last], ..) => {
             u64::from(*first) | u64::from(data[len / 2]) << (8 * (len / 2)) | u64::from(*last) << (8 * (len - 1))

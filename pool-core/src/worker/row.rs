@@ -35,11 +35,7 @@ pub(super) struct Row<'d> {
 }
 
 impl<'d> Row<'d> {
-    pub(super) fn new(
-        job: &'d mut dyn Job,
-        reader: &'d mut RequestReader,
-        (task, first): (TaskId, Range<usize>),
-    ) -> Self {
+    pub(super) fn new(job: &'d mut dyn Job, reader: &'d mut RequestReader, task: TaskId, first: Range<usize>) -> Self {
         Self { job, reader, task, first, standing: Standing::Answering }
     }
 
