@@ -326,8 +326,7 @@ pub trait Job {
     /// Publishes the outcome of the item claimed last.
     fn publish(&mut self, outcome: &[u8]);
 
-    /// Publishes the outcome of the item claimed last, and takes the next item: both as one, which can cost less. Not for an
-    /// item after which anything is to happen before the next one is taken.
+    /// Publishes the outcome of the item claimed last, and takes the next item: both as one, which can cost less.
     fn publish_and_claim(&mut self, outcome: &[u8]) -> Option<u32> {
         self.publish(outcome);
         self.claim()

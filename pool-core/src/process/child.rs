@@ -50,8 +50,8 @@ fn become_process(boot: ProcessBoot, parent_pid: u32) {
 
 /// Calls the function and gives the exit code.
 fn call(request: &[u8]) -> i32 {
-    let found = RequestReader::default().item(request, 0).and_then(|(id, arguments)| {
-        let entry = task::find(id)?;
+    let found = RequestReader::default().find(request, 0).and_then(|(id, arguments)| {
+        let (arguments, entry) = (request.get(arguments)?, task::find(id)?);
         Some((arguments, entry))
     });
     let Some((arguments, entry)) = found else {

@@ -163,13 +163,7 @@ pub(crate) struct RequestReader {
 
 impl RequestReader {
     /// The call of an item, or `None` where there is no such item: what is to be called, which is any number at all until the
-    /// table knows it, and the arguments.
-    pub(crate) fn item<'a>(&mut self, request: &'a [u8], number: u32) -> Option<(TaskId, &'a [u8])> {
-        let (task, arguments) = self.find(request, number)?;
-        Some((task, request.get(arguments)?))
-    }
-
-    /// The same, with where the arguments are in the request.
+    /// table knows it, and where in the request the arguments are.
     #[inline]
     pub(crate) fn find(&mut self, request: &[u8], number: u32) -> Option<(TaskId, Range<usize>)> {
         let head = match self.head {
@@ -363,6 +357,14 @@ mod tests {
 
     use super::*;
     use crate::task::decode;
+
+    impl RequestReader {
+        /// The call of an item, and its arguments.
+        fn item<'a>(&mut self, request: &'a [u8], number: u32) -> Option<(TaskId, &'a [u8])> {
+            let (task, arguments) = self.find(request, number)?;
+            Some((task, &request[arguments]))
+        }
+    }
 
     fn pack<'a>(requests: impl Iterator<Item = &'a [u8]>) -> Vec<u8> {
         let mut writer = PackWriter::default();
