@@ -402,7 +402,7 @@ impl<R: DeserializeOwned> Map<'_, R> {
             Ok(Run::Together(replies)) => {
                 let came = (replies.window().len() as u32).max(1);
                 let first = self.ready.insert(replies).decode(self.task);
-                (first.unwrap_or(Err(TaskError::Taken)), came)
+                (first.map_or(Err(TaskError::Taken), |first| first.map_err(|error| *error)), came)
             }
             Err(not_yet) => return Some(Err(self.end_by(not_yet))),
         };
@@ -418,13 +418,25 @@ impl<R: DeserializeOwned> Iterator for Map<'_, R> {
     type Item = Result<R, TaskError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let ready = self.ready.as_mut().and_then(|replies| replies.decode(self.task));
-        let result = match ready {
-            Some(result) => result,
-            None => self.next_coming()?,
+        let ready = match &mut self.ready {
+            Some(replies) => replies.decode(self.task),
+            None => None,
         };
-        self.refill();
-        Some(result)
+        match ready {
+            Some(Ok(value)) => {
+                self.refill();
+                Some(Ok(value))
+            }
+            Some(Err(error)) => {
+                self.refill();
+                Some(Err(*error))
+            }
+            None => {
+                let result = self.next_coming()?;
+                self.refill();
+                Some(result)
+            }
+        }
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {

@@ -44,7 +44,7 @@ impl Encoded {
     /// The value, afresh.
     pub(crate) fn decode<T: DeserializeOwned>(&self, task: &str) -> Result<T, TaskError> {
         let bytes = self.body.as_slice().get(self.start..).unwrap_or_default();
-        decode_value(task, bytes, Some(&self.body))
+        decode_value(task, bytes, Some(&self.body)).map_err(|error| *error)
     }
 }
 
@@ -86,7 +86,7 @@ impl Conclusion {
     /// The value, afresh, or a copy of the error.
     pub(super) fn decode<T: DeserializeOwned>(&self, task: &str) -> Result<T, TaskError> {
         match self {
-            Self::Small(small) => decode_value(task, small.value(), None),
+            Self::Small(small) => decode_value(task, small.value(), None).map_err(|error| *error),
             Self::Value(encoded) => encoded.decode(task),
             Self::Error(error) => Err((**error).clone()),
         }
@@ -107,10 +107,17 @@ impl From<Result<Encoded, TaskError>> for Conclusion {
 }
 
 /// The value that these bytes are. It may speak of what goes with the body that they are of, and keep parts of that.
+///
+/// Errors are boxed here, and up to who asks: a number and what might be an error in its place then fit into two registers. What
+/// is written to memory in words and read as a whole makes a processor wait, at each step from hand to hand.
 #[inline]
-pub(crate) fn decode_value<T: DeserializeOwned>(task: &str, bytes: &[u8], of: Option<&Body>) -> Result<T, TaskError> {
+pub(crate) fn decode_value<T: DeserializeOwned>(
+    task: &str,
+    bytes: &[u8],
+    of: Option<&Body>,
+) -> Result<T, Box<TaskError>> {
     let result = sharing::begin_result(of);
-    let decoded = catch_unwind(AssertUnwindSafe(|| decode::<T>(bytes)));
+    let decoded = catch_unwind(AssertUnwindSafe(|| decode::<T>(bytes).map_err(Box::new)));
     drop(result);
     match decoded {
         Ok(Ok(value)) => Ok(value),
@@ -120,14 +127,14 @@ pub(crate) fn decode_value<T: DeserializeOwned>(task: &str, bytes: &[u8], of: Op
 }
 
 #[cold]
-fn undecoded<T>(task: &str, failure: std::thread::Result<Reason>) -> TaskError {
+fn undecoded<T>(task: &str, failure: std::thread::Result<Box<Reason>>) -> Box<TaskError> {
     let reason = match failure {
-        Ok(reason) => reason,
+        Ok(reason) => *reason,
         Err(payload) => {
             let reason = format!("its Deserialize panicked: {}", panic_text(&*payload));
             pool_ipc::discard(payload);
             Reason::of_type(reason)
         }
     };
-    TaskError::Decode(Arc::new(CodecError::new(task, Coded::ResultInCaller, type_name::<T>(), reason)))
+    Box::new(TaskError::Decode(Arc::new(CodecError::new(task, Coded::ResultInCaller, type_name::<T>(), reason))))
 }

@@ -35,8 +35,11 @@ impl Replies {
 
     /// Takes the next one as the value that it tells.
     #[inline]
-    pub(crate) fn decode<R: DeserializeOwned>(&mut self, task: &'static str) -> Option<Result<R, TaskError>> {
+    pub(crate) fn decode<R: DeserializeOwned>(&mut self, task: &'static str) -> Option<Result<R, Box<TaskError>>> {
         let (_, reply) = self.values.take()?;
-        Some(read_reply(task, self.pid, reply).and_then(|start| decode_value(task, &reply[start..], None)))
+        Some(match read_reply(task, self.pid, reply) {
+            Ok(start) => decode_value(task, &reply[start..], None),
+            Err(error) => Err(Box::new(error)),
+        })
     }
 }
