@@ -52,7 +52,7 @@ const WAYS: [Way; 3] = [
         about: "all submits, then all results",
         drive: flood,
         counts: [2000, 22000],
-        budget: Cost { whole: 7000.0, worker: 420.0 },
+        budget: Cost { whole: 7000.0, worker: 450.0 },
     },
     Way {
         name: "map",
