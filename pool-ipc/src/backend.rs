@@ -140,6 +140,11 @@ pub trait Link: fmt::Debug + Send + Sync {
     /// The item that the worker runs, by a look that may be out of date at once.
     fn running(&self) -> Option<Running>;
 
+    /// How long an item takes the far end from where it begins, averaged, where it says so: not how long it waited. A hint.
+    fn pace(&self) -> Option<Duration> {
+        None
+    }
+
     /// The shortest time limit of the posted items that nobody has begun, by such a look.
     fn shortest_timeout(&self) -> Option<Duration>;
 

@@ -286,6 +286,10 @@ impl Link for HeapLink {
         self.parent.running()
     }
 
+    fn pace(&self) -> Option<Duration> {
+        self.parent.pace()
+    }
+
     fn shortest_timeout(&self) -> Option<Duration> {
         self.parent.shortest_timeout()
     }

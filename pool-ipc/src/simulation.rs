@@ -29,7 +29,8 @@ pub fn link(id: LinkId) -> (Near, Far) {
     let memory = take_memory();
     let closing = Closing::new(Arc::clone(&memory));
     let bells = Arc::new(Bells { awake: AtomicBool::new(true), rung: AtomicBool::new(false) });
-    let end = WorkerEnd::new(Arc::clone(&memory), Arc::clone(&closing), FarSide { bells: Arc::clone(&bells) });
+    let end =
+        WorkerEnd::new(Arc::clone(&memory), Arc::clone(&closing), FarSide { bells: Arc::clone(&bells) }).without_pace();
     let assignment = end.assignment();
     let far = Far { stage: Stage::Between(Box::new(end)), bells: Arc::clone(&bells), assignment };
     let near = ParentEnd::new(id, Arc::clone(&memory), NearSide { bells: Arc::clone(&bells) });

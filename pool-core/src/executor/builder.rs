@@ -249,9 +249,18 @@ impl Builder {
         let recruiter = recruiter(command, self.name, depth, initializer, self.stderr);
         let pool = Arc::new(Pool::new(hub, recruiter, self.limits, Strength { max_workers, max_tasks, packing }));
         let stop_grace = self.stop_grace;
+        let processors = std::thread::available_parallelism().map_or(usize::MAX, usize::from);
         let items_ahead = packing.items_ahead(frames_a_link);
-        let limits =
-            Limits { max_workers, frames_a_link, items_ahead, hello: self.hello, stop_grace, processes, staffing };
+        let limits = Limits {
+            max_workers,
+            frames_a_link,
+            items_ahead,
+            hello: self.hello,
+            stop_grace,
+            processes,
+            processors,
+            staffing,
+        };
         let threads = Threads::start(&pool, limits);
         let threads = threads.map_err(|(name, source)| PoolError::Thread { name: name.to_owned(), source })?;
         exit_guard::watch(&pool);

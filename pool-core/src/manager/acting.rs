@@ -36,7 +36,8 @@ impl Manager {
             let waiting = if self.doom.is_some() { 0 } else { self.pool.backlog.waiting() };
             let overdue = self.pool.backlog.is_overdue();
             let delayed = self.to_be_tried_again() + self.pool.recalling();
-            let view = View { now, waiting, overdue, outstanding, unclaimed, room, delayed };
+            let pace = link.as_ref().filter(|_| matches!(event, Event::Progress { .. })).and_then(|link| link.pace());
+            let view = View { now, waiting, overdue, outstanding, unclaimed, room, pace, delayed };
             pool_ipc::tell!(Trace, "{event:?}, {} waiting, {outstanding} outstanding", view.waiting);
             self.state.step(event, view, &mut actions);
             for action in actions.drain(..) {

@@ -83,6 +83,7 @@ mod tests {
             hello: Duration::from_secs(30),
             stop_grace: Duration::from_secs(1),
             processes: false,
+            processors: usize::MAX,
             staffing: Staffing::NONE,
         };
         let mut mind = Manager::new(Arc::clone(&pool), State::new(limits));

@@ -1,6 +1,6 @@
 //! The words between the manager's loop and its mind: what happened, and what is to be done.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use pool_ipc::{ExitCause, LinkId};
 
@@ -110,6 +110,8 @@ pub(crate) struct View {
     pub(crate) unclaimed: usize,
     /// How many further items that link may be given.
     pub(crate) room: usize,
+    /// How long an item takes that link's worker, where it says so.
+    pub(crate) pace: Option<Duration>,
     /// How many frames wait for the time of their next attempt, or are in the hands of callers that cancel.
     pub(crate) delayed: usize,
 }

@@ -75,6 +75,10 @@ impl Link for Quota {
         self.link.running()
     }
 
+    fn pace(&self) -> Option<Duration> {
+        self.link.pace()
+    }
+
     fn shortest_timeout(&self) -> Option<Duration> {
         self.link.shortest_timeout()
     }

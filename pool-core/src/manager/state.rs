@@ -12,6 +12,7 @@
 //! 5. How many workers there are, and when one makes room for another, is said in [`staff`].
 
 mod breaker;
+mod crowd;
 mod draining;
 mod ending;
 mod growth;
@@ -73,6 +74,8 @@ pub(crate) struct Limits {
     pub(crate) stop_grace: Duration,
     /// Workers are processes, which can be ended.
     pub(crate) processes: bool,
+    /// How many workers can run at once.
+    pub(crate) processors: usize,
 }
 
 /// The manager's mind.
@@ -87,6 +90,8 @@ pub(crate) struct State {
     breaker: Breaker,
     /// How many workers hold frames or are about to.
     loaded: usize,
+    /// How many stand aside.
+    aside: usize,
     /// How many feeds the feeder has not reported, those of workers that ended meanwhile included: it holds frames.
     feeds: usize,
     /// Workers do not start, and no further one is tried for a while.
@@ -110,6 +115,7 @@ impl State {
             next_link: 0,
             breaker: Breaker::new(limits.staffing.restarts),
             loaded: 0,
+            aside: 0,
             feeds: 0,
             retrying: Retrying::new(),
             timers: BTreeSet::new(),
@@ -262,6 +268,7 @@ impl State {
             worker.offered = false;
             worker.rests_since = None;
             worker.note_pace(count, view.now);
+            worker.pace = view.pace.or(worker.pace);
         });
         self.breaker.saw_success();
         self.may_have_grown(link, view, actions);
@@ -283,7 +290,6 @@ impl State {
 
     /// Gives a worker the next thing to do, if it can take one.
     fn employ(&mut self, link: LinkId, view: View, actions: &mut Vec<Action>) {
-        let workers = self.workers.len();
         let Some(worker) = self.workers.get(&link) else { return };
         if worker.stage == Stage::Closing && !worker.is_loaded() {
             // Its place is free.
@@ -295,6 +301,12 @@ impl State {
         if self.is_kept_back(link, view, actions) {
             return;
         }
+        let Some(worker) = self.workers.get(&link) else { return };
+        if worker.outstanding == 0 && self.stands_aside(link, view) {
+            return;
+        }
+        self.comes_forward(link);
+        let workers = self.workers.len() - self.aside;
         let Some(worker) = self.workers.get(&link) else { return };
         let depth = worker.depth(self.limits.items_ahead);
         let is_free = worker.outstanding == 0;
@@ -357,6 +369,7 @@ impl State {
             && worker.stage != Stage::Closing
         {
             worker.stage = Stage::Closing;
+            self.comes_forward(link);
             self.leaving.insert(link);
             self.staff.strike(link);
             actions.push(Action::Close(link));

@@ -209,6 +209,11 @@ impl Link for SimulatedLink {
         Some(Running { since: running.since.map(|_| world.at(begun_at)), ..running })
     }
 
+    /// What it says of its tasks need not be so.
+    fn pace(&self) -> Option<Duration> {
+        self.world.upgrade().and_then(|world| world.plan.told_pace())
+    }
+
     fn shortest_timeout(&self) -> Option<Duration> {
         self.interrupt(Others::Workers);
         let shortest = self.near.shortest_timeout();

@@ -85,8 +85,9 @@ fn live(world: &Arc<World>) -> Vec<String> {
     let hello = Duration::from_secs(30);
     let (max_workers, frames_a_link) = (world.plan.max_workers, world.plan.frames_a_link);
     let items_ahead = world.plan.packing.items_ahead(frames_a_link);
-    let stop_grace = world.plan.grace;
-    let limits = Limits { max_workers, frames_a_link, items_ahead, hello, stop_grace, processes: true, staffing };
+    let (stop_grace, processors) = (world.plan.grace, world.plan.processors);
+    let limits =
+        Limits { max_workers, frames_a_link, items_ahead, hello, stop_grace, processes: true, processors, staffing };
     world.settle_in(&pool, Box::new(Manager::simulated(Arc::clone(&pool), limits)));
     if staffing.min_workers > 0 {
         pool.resize(max_workers);

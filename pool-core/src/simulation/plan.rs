@@ -48,6 +48,8 @@ pub(super) struct Plan {
     /// How often a caller wants another number of workers.
     pub(super) resizes: Rate,
     pub(super) sabotage: Option<Sabotage>,
+    /// How many workers are believed to be able to run at once.
+    pub(super) processors: usize,
 }
 
 /// How often each is the next to do something.
@@ -109,6 +111,12 @@ fn packing(random: &mut Random, recall: bool) -> Packing {
 }
 
 impl Plan {
+    /// How long workers say that a task takes, if they say anything: nothing where a defect is looked for.
+    pub(super) fn told_pace(&self) -> Option<Duration> {
+        let is_told = self.sabotage.is_none() && self.deeds.is_multiple_of(2);
+        is_told.then_some(Duration::from_micros(1))
+    }
+
     /// Whether the loss of a worker breaks the pool.
     pub(super) fn is_strict(&self) -> bool {
         self.staffing.on_worker_loss == OnWorkerLoss::Break
@@ -144,6 +152,7 @@ impl Plan {
             retries: random.pick(&[0, 0, 4, 1]),
             resizes: random.pick(&[0, 0, 30, 8]),
             sabotage,
+            processors: random.pick(&[1, 2, 64]),
         }
     }
 }

@@ -118,6 +118,10 @@ impl Link for SharedLink {
         self.slots.running()
     }
 
+    fn pace(&self) -> Option<Duration> {
+        self.slots.pace()
+    }
+
     fn shortest_timeout(&self) -> Option<Duration> {
         self.slots.shortest_timeout()
     }

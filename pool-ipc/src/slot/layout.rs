@@ -74,7 +74,9 @@ pub(crate) mod outcome {
     pub(crate) const BEGUN: usize = 24;
     /// The sequence number, plus 1, of a frame of whose request the worker has kept a part, or never got it.
     pub(crate) const KEPT: usize = 32;
-    pub(crate) const HEADER: usize = 40;
+    /// How long an item of the last frame took here, from one end of the frame to the other, in nanoseconds.
+    pub(crate) const TOOK: usize = 40;
+    pub(crate) const HEADER: usize = 48;
     pub(crate) const INLINE: usize = SLOT_SIZE - HEADER;
 
     /// Where a slot's word is.

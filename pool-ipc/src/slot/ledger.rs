@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::arena::{Arena, Block};
 use super::bulk::{Room, Stock};
@@ -32,6 +32,8 @@ pub(super) struct Ledger {
     pub(super) stock: Stock,
     /// The frame that was in work at the last collection, and how many outcomes of it had been taken.
     marked: Option<(u64, u32)>,
+    /// How long an item takes, by what the worker says, averaged.
+    pub(super) pace: Option<Duration>,
 }
 
 /// One posted frame.
@@ -78,6 +80,9 @@ pub(super) struct Stream {
     pub(super) read: usize,
 }
 
+/// Longer than that nothing takes in a worker's words.
+const MOST_BELIEVED: Duration = Duration::from_secs(1);
+
 impl Ledger {
     pub(super) fn new() -> Self {
         let arena = Arena::new(request::ARENA as u64..request::SIZE as u64);
@@ -90,6 +95,7 @@ impl Ledger {
             arena,
             stock: Stock::new(),
             marked: None,
+            pace: None,
         }
     }
 
@@ -109,6 +115,20 @@ impl Ledger {
         self.next += 1;
         self.live += 1;
         Ticket(sequence)
+    }
+
+    /// Hears how long an item of a frame took. Who was held up once was held up by others as a rule, so it comes to be taken
+    /// for slow less quickly than for fast.
+    pub(super) fn note_pace(&mut self, nanos: u64) {
+        let each = Duration::from_nanos(nanos).min(MOST_BELIEVED);
+        if each.is_zero() {
+            return;
+        }
+        self.pace = Some(match self.pace {
+            Some(pace) if pace < each => (pace * 7 + each) / 8,
+            Some(pace) => (pace + each) / 2,
+            None => each,
+        });
     }
 
     /// Remembers how far the frame in work is.

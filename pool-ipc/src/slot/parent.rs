@@ -5,7 +5,6 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
 use parking_lot::Mutex;
 
@@ -164,13 +163,6 @@ impl<S: ParentSide> ParentEnd<S> {
             }
         }
         None
-    }
-
-    /// The shortest time limit of items that nobody has begun.
-    pub(crate) fn shortest_timeout(&self) -> Option<Duration> {
-        let ledger = self.ledger.lock();
-        let unclaimed = ledger.entries.iter().filter(|entry| self.look(entry).next() < entry.end);
-        unclaimed.filter_map(|entry| entry.terms.as_ref()?.timeout).min()
     }
 
     /// Tells the worker that the running item of a frame is to end, for whoever asks there.
@@ -445,8 +437,9 @@ impl<S: ParentSide> ParentEnd<S> {
     }
 
     fn free(&self, entry: &mut Entry, ledger: &mut Ledger) {
+        self.hear_pace(entry, ledger);
         let (lap, slot, sequence) = (entry.lap(), entry.slot(), entry.sequence);
-        self.request(request::slot(entry.slot()) + request::COLLECTED).store(lap, Ordering::Release);
+        self.request(request::slot(slot) + request::COLLECTED).store(lap, Ordering::Release);
         if let Some(block) = entry.block.take() {
             ledger.arena.give(block);
         }
@@ -495,5 +488,6 @@ enum Advance {
 }
 
 mod large;
+mod pace;
 #[cfg(all(target_os = "linux", not(pool_portable)))]
 mod peeking;

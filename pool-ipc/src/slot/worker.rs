@@ -24,6 +24,7 @@ use crate::clock;
 use crate::spin::Spin;
 use crate::terms::Assignment;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
 /// How many outcomes of one frame may have memory of their own. The rest of the frame is then given back, so that what is
 /// under way at any time stays bounded.
@@ -84,6 +85,8 @@ pub(crate) struct WorkerEnd<S> {
     bulk: Option<Bulk>,
     assignment: Arc<SlotAssignment>,
     spin: Spin,
+    /// Not where the time is not the real one.
+    tells_pace: bool,
 }
 
 impl<S: WorkerSide> WorkerEnd<S> {
@@ -92,7 +95,7 @@ impl<S: WorkerSide> WorkerEnd<S> {
         let held = std::iter::repeat_with(Vec::new).take(SLOTS).collect();
         let assignment = Arc::new(SlotAssignment { memory: Arc::clone(&memory), current: AtomicU64::new(0) });
         let spin = lingering::spin(&memory);
-        Self { memory, closing, side, sequence: 0, arena, held, bulk: None, assignment, spin }
+        Self { memory, closing, side, sequence: 0, arena, held, bulk: None, assignment, spin, tells_pace: true }
     }
 
     /// What there is to know of the item that runs.
@@ -233,6 +236,8 @@ pub(crate) struct SlotJob<E> {
     timed: bool,
     /// The record that is being made; kept for its memory.
     record: Vec<u8>,
+    /// When it was received, where the worker tells its pace.
+    opened: Option<Instant>,
 }
 
 /// Whether the request is surely there: the parent leaves it alone until the frame is over.
@@ -272,6 +277,7 @@ impl<S: WorkerSide, E: DerefMut<Target = WorkerEnd<S>>> SlotJob<E> {
         let memory = Arc::clone(&end.memory);
         let payload = Payload::Region { offset: 0, len: 0 };
         let (word, area, lap) = (outcome::word(slot), outcome::area(slot), lap_of(end.sequence));
+        let opened = end.tells_pace.then(Instant::now);
         let (stream, large, recycled, timed, record) = (None, 0, false, false, Vec::new());
         let mut job = Self {
             end,
@@ -288,6 +294,7 @@ impl<S: WorkerSide, E: DerefMut<Target = WorkerEnd<S>>> SlotJob<E> {
             recycled,
             timed,
             record,
+            opened,
         };
         let opened = job.receive();
         (job, opened)
@@ -374,6 +381,7 @@ impl<S: WorkerSide, E: DerefMut<Target = WorkerEnd<S>>> SlotJob<E> {
     /// Gives back what nobody claimed, tells the manager, and goes on. It also hears of a frame that was recalled whole:
     /// there is a free slot for those who were told that the link is full.
     pub(crate) fn leave(mut self) -> E {
+        self.tell_pace();
         word::decline(self.word(), self.lap);
         word::pass(self.word(), self.lap);
         if word::take_armed(self.memory.outcome.word(outcome::ARMED)) {
@@ -467,6 +475,7 @@ mod assignment;
 mod bulk;
 mod closing;
 mod lingering;
+mod pace;
 #[cfg(feature = "simulation")]
 mod simulated;
 mod stream;

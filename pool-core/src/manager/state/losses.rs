@@ -49,6 +49,7 @@ impl State {
     ) {
         let Some(worker) = self.workers.remove(&link) else { return };
         self.loaded -= usize::from(worker.is_loaded());
+        self.aside -= usize::from(worker.stands_aside);
         loss.time = worker.loss_time();
         if self.breaks_with(&worker, blamed) {
             return self.break_for(loss, blamed, actions);

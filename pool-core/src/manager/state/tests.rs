@@ -19,6 +19,7 @@ const LIMITS: Limits = Limits {
     hello: Duration::from_secs(30),
     stop_grace: GRACE,
     processes: true,
+    processors: usize::MAX,
     staffing: Staffing::NONE,
 };
 
@@ -54,6 +55,7 @@ impl Desk {
                 outstanding,
                 unclaimed: outstanding.saturating_sub(1),
                 room,
+                pace: None,
                 delayed: 0,
             },
             &mut actions,

@@ -26,6 +26,8 @@ pub(super) enum Timer {
     Leave,
     /// It may be seen again how much memory the worker has.
     Measure,
+    /// The worker has stood aside for a while.
+    Aside,
 }
 
 impl State {
@@ -52,6 +54,7 @@ impl State {
                 Timer::Measure => self.measure_is_due(link, view, actions),
                 Timer::Leave => self.leave_is_due(link, view, actions),
                 Timer::Kill => actions.push(Action::Kill(link)),
+                Timer::Aside => self.takes_part(link, view, actions),
                 Timer::Split => self.split_is_due(link, actions),
                 Timer::Patience if worker.outstanding <= 1 => worker.timed = false,
                 // What is on its way was submitted later, and would come to stand before what is taken back now.

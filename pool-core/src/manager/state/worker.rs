@@ -42,6 +42,10 @@ pub(super) struct Worker {
     pub(super) since: Option<Instant>,
     /// The time that an item takes, averaged.
     pub(super) pace: Option<Duration>,
+    /// When it was last heard to have finished something.
+    pub(super) moved_at: Option<Instant>,
+    /// It is free and leaves what there is to others, until a timer is due.
+    pub(super) stands_aside: bool,
     /// Whether the timer is set that watches over frames posted ahead.
     pub(super) timed: bool,
     /// The timer is set that watches over frames of several items.
@@ -92,6 +96,8 @@ impl Worker {
             offered: false,
             since: None,
             pace: None,
+            moved_at: None,
+            stands_aside: false,
             timed: false,
             burdened: false,
             limited: false,
@@ -145,6 +151,7 @@ impl Worker {
         if count == 0 {
             return;
         }
+        self.moved_at = Some(now);
         let began = std::mem::replace(&mut self.since, (self.outstanding > 0).then_some(now));
         let Some(elapsed) = began.map(|began| now.saturating_duration_since(began)) else { return };
         let each = elapsed / u32::try_from(count).unwrap_or(u32::MAX);

@@ -6,6 +6,13 @@ use super::{SlotJob, WorkerEnd, WorkerSide};
 use crate::slot::atomic::Ordering;
 use crate::slot::word;
 
+impl<S: WorkerSide> WorkerEnd<S> {
+    /// One whose time is not the real one.
+    pub(crate) fn without_pace(self) -> Self {
+        Self { tells_pace: false, ..self }
+    }
+}
+
 impl<S: WorkerSide, E: DerefMut<Target = WorkerEnd<S>>> SlotJob<E> {
     /// Gives back what is not claimed, as for want of room.
     pub(crate) fn decline(&mut self) {

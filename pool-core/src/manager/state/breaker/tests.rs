@@ -25,6 +25,7 @@ impl Desk {
             hello,
             stop_grace,
             processes: true,
+            processors: usize::MAX,
             staffing,
         };
         let mut desk = Self { state: State::new(limits), now: Instant::now(), next: 0 };
@@ -42,6 +43,7 @@ impl Desk {
             outstanding: 0,
             unclaimed: 0,
             room: usize::MAX,
+            pace: None,
             delayed: 0,
         };
         self.state.step(event, view, &mut actions);

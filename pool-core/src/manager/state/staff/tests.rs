@@ -19,8 +19,16 @@ struct Desk {
 impl Desk {
     fn new(max_workers: usize, staffing: Staffing) -> Self {
         let (hello, stop_grace) = (Duration::from_secs(30), Duration::from_secs(1));
-        let limits =
-            Limits { max_workers, frames_a_link: 64, items_ahead: 64, hello, stop_grace, processes: true, staffing };
+        let limits = Limits {
+            max_workers,
+            frames_a_link: 64,
+            items_ahead: 64,
+            hello,
+            stop_grace,
+            processes: true,
+            processors: usize::MAX,
+            staffing,
+        };
         Self { state: State::new(limits), now: Instant::now(), waiting: 0, room: usize::MAX }
     }
 
@@ -33,6 +41,7 @@ impl Desk {
             outstanding,
             unclaimed: outstanding.saturating_sub(1),
             room: self.room,
+            pace: None,
             delayed: 0,
         };
         self.state.step(event, view, &mut actions);
