@@ -6,8 +6,8 @@ use std::time::Instant;
 use pool_core::{ProcessPoolExecutor, SharedBuffer};
 
 use crate::case::{Beside, Case, Failure, Goal, Measure, Rounds, Sides, Stage, Unit};
-use crate::pools;
 use crate::setting::Setting;
+use crate::{cores, pools};
 
 const SMALL: &str = "64kib";
 const LARGE: &str = "1gib";
@@ -33,10 +33,12 @@ pub(crate) const ECHO_SHARED: Case = Case {
 
 fn start(setting: &Setting, sides: &mut Sides<'_>) -> Result<(), Failure> {
     let times = setting.pick(1000, 200);
+    // As those of a ping-pong: on one core the same takes a fifth of the time.
+    cores::pin(setting.cores.near)?;
     for (variant, bytes) in [("", 64 << 20), (SMALL, 64 << 10), (LARGE, 1 << 30)] {
-        sides.own(variant, "pool", Unit::Millis, there_and_back(bytes, times)?);
+        sides.own(variant, "pool", Unit::Millis, there_and_back(setting, bytes, times)?);
     }
-    let pool = pools::started(1)?;
+    let pool = pools::pinned(setting.cores.far)?;
     sides.own(PING_PONG, "pool", Unit::Millis, move || {
         mean(times, |_| match pool.submit(pools::add, (1, 2))?.result()? {
             3 => Ok(()),
@@ -46,8 +48,8 @@ fn start(setting: &Setting, sides: &mut Sides<'_>) -> Result<(), Failure> {
     Ok(())
 }
 
-fn there_and_back(bytes: usize, times: u32) -> Result<Measure, Failure> {
-    let pool = pools::started(1)?;
+fn there_and_back(setting: &Setting, bytes: usize, times: u32) -> Result<Measure, Failure> {
+    let pool = pools::pinned(setting.cores.far)?;
     let mut buffer = Some(SharedBuffer::new(bytes)?);
     Ok(Box::new(move || mean(times, |number| exchange(&pool, &mut buffer, number))))
 }

@@ -61,7 +61,7 @@ pub(crate) const PING_PONG_HOT: Case = Case {
 };
 
 /// How long either side looks for the other before it sleeps.
-const SPIN: Duration = Duration::from_micros(5);
+const SPIN: Duration = Duration::from_micros(20);
 
 fn hot(setting: &Setting, sides: &mut Sides<'_>) -> Result<(), Failure> {
     cores::pin(setting.cores.near)?;

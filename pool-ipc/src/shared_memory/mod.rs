@@ -46,14 +46,15 @@ impl SharedMemory {
     }
 
     /// How long a worker that waits for a task, and the thread that waits for results, look at their memory before they
-    /// sleep: at most a millisecond. By default they do not. A few microseconds spare most of the time that a single task
-    /// takes, where processors are free; who looks in vain looks less and less often.
+    /// sleep: at most a millisecond. By default they do not. Where processors are free, about as long as a sleeper takes to
+    /// wake, some ten microseconds, spares most of the time that a single task takes; who looks in vain looks less and less
+    /// often.
     ///
     /// ```
     /// use std::time::Duration;
     /// use pool_ipc::SharedMemory;
     ///
-    /// let backend = SharedMemory::new().spin(Duration::from_micros(5));
+    /// let backend = SharedMemory::new().spin(Duration::from_micros(20));
     /// # let _ = backend;
     /// ```
     #[must_use]
