@@ -10,6 +10,7 @@ use std::mem::MaybeUninit;
 use std::num::NonZeroU32;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, Ordering};
 
 use parking_lot::Mutex;
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
@@ -59,6 +60,7 @@ impl Parent {
         rustix::process::set_parent_process_death_signal(Some(Signal::CONT))?;
         let actual = rustix::process::getppid();
         if actual == Some(pid) {
+            STARTED_BY.store(pid.as_raw_nonzero().get(), Ordering::Relaxed);
             return Ok(parent);
         }
         if parent.is_gone()? {
@@ -148,6 +150,18 @@ pub(crate) fn end_with_parent() -> ! {
 /// that end, but may be killed before. The worker itself goes over to its parent's group for that; where it may not, in
 /// another session, or that group has no number here, the group is left to the parent.
 pub fn end_own_group() {
+    end_group_from_outside();
+    // Who was killed meanwhile ends nobody's group any more; and who came in its place may have a group without a number.
+    let started_by = STARTED_BY.load(Ordering::Relaxed);
+    if started_by != 0 && rustix::process::getppid().is_none_or(|parent| parent.as_raw_nonzero().get() != started_by) {
+        end_with_parent();
+    }
+}
+
+/// The number of the parent that this process began with, once it is known.
+static STARTED_BY: AtomicI32 = AtomicI32::new(0);
+
+fn end_group_from_outside() {
     let own = rustix::process::getpid();
     let Some(parent) = rustix::process::getppid() else { return };
     // SAFETY: asks for a number and touches no memory. By libc: a group from outside of this pid namespace has the number 0,
