@@ -45,7 +45,7 @@ const WAYS: [Way; 3] = [
         about: "a submit, then its result, and only then the next",
         drive: one_by_one,
         counts: [500, 2500],
-        budget: Cost { whole: 10_500.0, worker: 1650.0 },
+        budget: Cost { whole: 10_000.0, worker: 1400.0 },
     },
     Way {
         name: "flood",
@@ -182,6 +182,6 @@ mod tests {
         let way = &WAYS[0];
         let dear = Cost { worker: way.budget.worker + 1.0, ..way.budget };
         assert!(way.budget.is_within(way.budget) && !dear.is_within(way.budget));
-        assert!(!line(way, way.budget).contains("too many") && line(way, dear).contains("1651 of   1650 (too many)"));
+        assert!(!line(way, way.budget).contains("too many") && line(way, dear).contains("1401 of   1400 (too many)"));
     }
 }

@@ -277,7 +277,7 @@ impl<S: WorkerSide, E: DerefMut<Target = WorkerEnd<S>>> SlotJob<E> {
         let memory = Arc::clone(&end.memory);
         let payload = Payload::Region { offset: 0, len: 0 };
         let (word, area, lap) = (outcome::word(slot), outcome::area(slot), lap_of(end.sequence));
-        let opened = end.tells_pace.then(Instant::now);
+        let opened = end.times_this_frame().then(Instant::now);
         let (stream, large, recycled, timed, record) = (None, 0, false, false, Vec::new());
         let mut job = Self {
             end,
