@@ -24,6 +24,7 @@ mod body;
 mod frame;
 mod terms;
 mod look;
+mod fence;
 mod spin;
 mod stderr;
 mod slot;

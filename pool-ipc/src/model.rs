@@ -16,7 +16,7 @@ pub mod atomic {
     use std::cell::Cell;
 
     use loom::sync::atomic;
-    pub use loom::sync::atomic::Ordering;
+    pub use loom::sync::atomic::{Ordering, fence};
 
     thread_local! {
         static LOADS: Cell<Loads> = const { Cell::new(Loads::Plain) };
@@ -53,6 +53,17 @@ pub mod atomic {
             match self.loads {
                 Loads::Plain => self.atomic.load(order),
                 Loads::Strong => self.atomic.fetch_add(0, order),
+            }
+        }
+
+        /// A store beside loads that are exchanges has to be one, too: the checker lets an exchange read what is older than a
+        /// mere store before it.
+        pub fn store(&self, value: u64, order: Ordering) {
+            match self.loads {
+                Loads::Plain => self.atomic.store(value, order),
+                Loads::Strong => {
+                    self.atomic.swap(value, order);
+                }
             }
         }
 

@@ -25,7 +25,7 @@ use crate::passport::Role;
 use crate::slot::layout::{SLOTS, outcome, request};
 use crate::slot::parent::Memory;
 use crate::slot::region::Region;
-use crate::slot::worker::have_worker_spin;
+use crate::slot::worker::{have_worker_spin, lend_fences};
 
 /// Runs workers as processes that share memory with this one.
 ///
@@ -101,6 +101,7 @@ impl Hub for SharedHub {
             outcome: map(outcome.as_fd(), outcome::SIZE).map_err(failed("mapping outcome memory"))?,
         };
         have_worker_spin(&memory, self.spin);
+        lend_fences(&memory);
         // From here on nobody gets a writable view of it any more, by any call; ours stays.
         memfd::seal(request.as_fd(), SealFlags::FUTURE_WRITE).map_err(failed("sealing request memory"))?;
         let bell = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK);

@@ -77,6 +77,12 @@ enum Step {
         lap: u64,
         items: u32,
     },
+    /// Claims several items at a time, and says how many are over.
+    Block {
+        slot: usize,
+        most: u32,
+        progress: u64,
+    },
     /// Writes 8 bytes anywhere.
     Anywhere {
         offset: usize,
@@ -116,6 +122,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         2 => (slot(), 0u64..3, count(), count(), count(), prop_oneof![5 => Just(0), 1 => any::<u64>()])
             .prop_map(|(slot, lap, next, done, end, flags)| Step::Word { slot, lap, next, done, end, flags }),
         4 => (slot(), 1u64..3, 0u32..8).prop_map(|(slot, lap, items)| Step::Run { slot, lap, items }),
+        4 => (slot(), prop_oneof![5 => 1u32..8, 1 => Just(300)], prop_oneof![5 => 0u64..8, 1 => any::<u64>()])
+            .prop_map(|(slot, most, progress)| Step::Block { slot, most, progress }),
         1 => (0..outcome::SIZE / 8, any::<u64>()).prop_map(|(at, value)| Step::Anywhere { offset: at * 8, value }),
         4 => area.prop_map(|(slot, written, stream, len, records)| {
             let own = (outcome::area(slot) + outcome::HEADER) as u64;
@@ -176,6 +184,7 @@ impl Books {
                 let word = u64::from(next) | u64::from(end) << 15 | u64::from(done) << 32 | lap << 48;
                 self.memory.outcome.word(outcome::word(slot)).store(word ^ flags, Ordering::Release);
             }
+            Step::Block { slot, most, progress } => self.claim_block(slot, most, progress),
             Step::Run { slot, lap, items } => self.run(slot, lap, items),
             Step::Anywhere { offset, value } => self.memory.outcome.word(offset).store(value, Ordering::Relaxed),
             Step::Area { slot, written, stream, len, bytes } => {
@@ -211,11 +220,18 @@ impl Books {
     fn run(&self, slot: usize, lap: u64, items: u32) {
         let word = self.memory.outcome.word(outcome::word(slot));
         for _ in 0..items {
-            if super::word::claim(word, lap).is_none() {
+            let Some(item) = super::word::claim(word, lap) else {
                 return super::word::pass(word, lap);
-            }
-            super::word::publish(word);
+            };
+            super::word::publish(word, item + 1);
         }
+    }
+
+    /// Claims a block, perhaps of more than it may, and says that so much of it is over.
+    fn claim_block(&self, slot: usize, most: u32, progress: u64) {
+        let word = self.memory.outcome.word(outcome::word(slot));
+        self.memory.outcome.word(outcome::area(slot) + outcome::PROGRESS).store(progress, Ordering::Release);
+        let _ = super::word::publish_and_claim(word, super::word::Word::load(word).next(), most);
     }
 
     fn events(&mut self, events: Vec<LinkEvent>) {

@@ -26,6 +26,11 @@ pub(crate) mod request {
     pub(crate) const RELEASED: usize = SLOTS * SLOT_SIZE;
     /// How long the worker looks for the next frame before it sleeps, in nanoseconds. Never changes.
     pub(crate) const SPIN: usize = RELEASED + 8;
+    /// The sequence number, plus 1, of the frame in which the worker is to claim no blocks, and to give back the one that it has.
+    pub(crate) const HALTED: usize = SPIN + 8;
+    /// Whether the parent can have the worker see a word that it writes, which is therefore to be looked at without a fence.
+    /// Never changes.
+    pub(crate) const FENCE: usize = HALTED + 8;
     pub(crate) const ARENA: usize = RELEASED + LINE;
     pub(crate) const SIZE: usize = ARENA + ARENA_SIZE;
 
@@ -76,7 +81,9 @@ pub(crate) mod outcome {
     pub(crate) const KEPT: usize = 32;
     /// How long an item of the last frame took here, from one end of the frame to the other, in nanoseconds.
     pub(crate) const TOOK: usize = 40;
-    pub(crate) const HEADER: usize = 48;
+    /// How many items of the frame are over, where the worker has claimed a block.
+    pub(crate) const PROGRESS: usize = 48;
+    pub(crate) const HEADER: usize = 56;
     pub(crate) const INLINE: usize = SLOT_SIZE - HEADER;
 
     /// Where a slot's word is.

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::arena::{Arena, Block};
 use super::bulk::{Room, Stock};
 use super::layout::{SLOTS, request};
-use super::word::{LAP_BITS, Word};
+use super::word::{LAP_BITS, Posted, Word};
 use crate::backend::{Corrupt, Ticket};
 use crate::frame::{Body, Frame, Lost, Owner};
 use crate::terms::{Running, Terms, believed};
@@ -30,6 +30,8 @@ pub(super) struct Ledger {
     pub(super) arena: Arena,
     /// The recycled memory.
     pub(super) stock: Stock,
+    /// The frame whose worker is to claim no blocks.
+    pub(super) halted: Option<Halted>,
     /// The frame that was in work at the last collection, and how many outcomes of it had been taken.
     marked: Option<(u64, u32)>,
     /// How long an item takes, by what the worker says, averaged.
@@ -63,6 +65,16 @@ pub(super) struct Entry {
     pub(super) seen: Option<(u32, Instant)>,
 }
 
+/// A frame of which the worker is to give back its block.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Halted {
+    pub(super) sequence: u64,
+    /// How far it was then, at least: once it publishes more it has seen that it is to halt.
+    pub(super) at: u64,
+    /// Whether what the worker had stored before it began the item after that would have been seen.
+    pub(super) is_fenced: bool,
+}
+
 /// An owner, which has no `Debug` of its own.
 pub(super) struct OwnerOf(pub(super) Owner);
 
@@ -94,6 +106,7 @@ impl Ledger {
             corrupt: None,
             arena,
             stock: Stock::new(),
+            halted: None,
             marked: None,
             pace: None,
         }
@@ -151,7 +164,7 @@ impl Ledger {
     }
 
     /// The account of all that is left, by the words where they can be believed.
-    pub(super) fn settle(&mut self, word_of: impl Fn(usize) -> Word) -> Vec<Lost> {
+    pub(super) fn settle(&mut self, lawful: impl Fn(&Entry) -> Option<Word>) -> Vec<Lost> {
         let believe = self.corrupt.is_none();
         self.live = 0;
         let mut first_live = true;
@@ -164,9 +177,8 @@ impl Ledger {
             if entry.delivered == entry.end {
                 continue;
             }
-            let word = word_of(entry.slot());
-            let lawful = believe && word.is_lawful(entry.lap(), entry.end, entry.delivered);
-            let begun = if lawful { word.next() } else { entry.delivered + u32::from(first_live) };
+            let word = if believe { lawful(&entry) } else { None };
+            let begun = word.map_or(entry.delivered + u32::from(first_live), Word::next);
             lost.push(entry.lose(begun));
             first_live = false;
         }
@@ -183,10 +195,14 @@ impl Entry {
         lap_of(self.sequence)
     }
 
-    /// What runs of it, if something does by its word. `told` is when that began, in its worker's words.
+    /// What its word is to be held against.
+    pub(super) fn posted(&self) -> Posted {
+        Posted { lap: self.lap(), end: self.end, delivered: self.delivered }
+    }
+
+    /// What runs of it, if something does by its word, which is lawful. `told` is when that began, in its worker's words.
     pub(super) fn running(&mut self, word: Word, told: u64) -> Option<Running> {
-        let lawful = word.is_lawful(self.lap(), self.end, self.delivered);
-        let item = (lawful && word.done() < word.next()).then(|| word.done())?;
+        let item = (word.done() < word.next()).then(|| word.done())?;
         let since = self.posted.map(|posted| {
             // Asked once, so that it does not move.
             let known = self.seen.filter(|(seen, _)| *seen == item).map(|(_, since)| since);

@@ -14,12 +14,12 @@ use super::ledger::{Entry, Ledger, Stream, lap_of};
 use super::record::Record;
 use super::region::Region;
 use super::together;
-use super::word::{self, Recalled, Ring, Word};
-use crate::backend::{Corrupt, LinkEvent, LinkId, Refused, RefusedWhy, Share, Ticket};
+use super::word::{self, Ring, Word};
+use crate::backend::{Corrupt, LinkEvent, LinkId, Refused, RefusedWhy, Ticket};
 use crate::frame::{Body, Frame, Lost, MAX_ITEMS, Outcome, Undelivered};
 use crate::look::Next;
 use crate::shared_value::SharedValue;
-use crate::terms::{Running, Written};
+use crate::terms::Written;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// The two memories of a link.
@@ -102,69 +102,6 @@ impl<S: ParentSide> ParentEnd<S> {
         if frame.payload.len() > ARENA_MAX { self.post_large(frame) } else { self.enter(frame, None) }
     }
 
-    /// Takes back what is unclaimed. A word that the ledger forbids makes the link corrupt at the next collection.
-    pub(crate) fn recall(&self, ticket: Ticket) -> Option<Frame> {
-        let mut ledger = self.ledger.lock();
-        let index = ledger.index(ticket)?;
-        self.take_back(&mut ledger, index, 0)
-    }
-
-    /// Takes back items from the newest end.
-    pub(crate) fn recall_tail(&self, share: Share) -> Vec<Frame> {
-        let mut ledger = self.ledger.lock();
-        let unbegun = |entry: &&Entry| entry.end > 0 && self.look(entry).next() == 0;
-        let whole = ledger.entries.iter().filter(unbegun).count();
-        let mut wanted = if share == Share::Half { whole.div_ceil(2).max(1) } else { usize::MAX };
-        let mut frames = Vec::new();
-        for index in (0..ledger.entries.len()).rev() {
-            let entry = &ledger.entries[index];
-            if wanted == 0 || entry.delivered == entry.end {
-                continue;
-            }
-            let left = entry.end.saturating_sub(self.look(entry).next());
-            let keep = if share == Share::Half && whole == 0 { left / 2 } else { 0 };
-            if let Some(frame) = self.take_back(&mut ledger, index, keep) {
-                frames.push(frame);
-                wanted -= 1;
-            }
-        }
-        frames.reverse();
-        frames
-    }
-
-    /// How many items nobody has begun.
-    pub(crate) fn unclaimed(&self) -> usize {
-        let ledger = self.ledger.lock();
-        ledger.entries.iter().map(|entry| entry.end.saturating_sub(self.look(entry).next()) as usize).sum()
-    }
-
-    pub(crate) fn is_running(&self, ticket: Ticket, item: u32) -> bool {
-        let ledger = self.ledger.lock();
-        let Some(entry) = ledger.index(ticket).and_then(|index| ledger.entries.get(index)) else { return false };
-        let word = Word::load(self.word(entry));
-        let Some(item) = item.checked_sub(entry.first) else { return false };
-        word.is_lawful(entry.lap(), entry.end, entry.delivered) && word.done() <= item && item < word.next()
-    }
-
-    /// The item that the worker runs, by a look that may be out of date at once.
-    pub(crate) fn running(&self) -> Option<Running> {
-        let mut ledger = self.ledger.lock();
-        if ledger.corrupt.is_some() {
-            return None;
-        }
-        for entry in &mut ledger.entries {
-            let word = Word::load(self.word(entry));
-            let told = self.outcome(outcome::area(entry.slot()) + outcome::BEGUN).load(Ordering::Relaxed);
-            if let Some(running) = entry.running(word, told) {
-                return Some(running);
-            }
-            if !word.is_over() {
-                return None;
-            }
-        }
-        None
-    }
-
     /// Tells the worker that the running item of a frame is to end, for whoever asks there.
     pub(crate) fn cancel(&self, ticket: Ticket) {
         let ledger = self.ledger.lock();
@@ -207,8 +144,12 @@ impl<S: ParentSide> ParentEnd<S> {
             return Err(corrupt.clone());
         }
         let result = self.sweep(&mut ledger, events, Until::InFlight).and_then(|()| {
+            self.let_go_on(&mut ledger);
             let ring = when(&ledger);
             word::arm(self.memory.outcome.word(outcome::ARMED), ring);
+            if ring == Ring::AtItem {
+                self.halt_block(&mut ledger);
+            }
             self.sweep(&mut ledger, events, Until::InFlight).map(|()| ring)
         });
         ledger.mark();
@@ -232,31 +173,12 @@ impl<S: ParentSide> ParentEnd<S> {
         if ledger.corrupt.is_none() {
             ledger.corrupt = self.sweep(&mut ledger, events, Until::End).err();
         }
-        let lost = ledger.settle(|slot| Word::load(self.memory.outcome.word(outcome::word(slot))));
+        let lost = ledger.settle(|entry| self.lawful(entry));
         let (corrupt, bulk) = (ledger.corrupt.clone(), ledger.stock.end());
         // Unmapping takes its time.
         drop(ledger);
         drop(bulk);
         (corrupt, lost)
-    }
-
-    fn take_back(&self, ledger: &mut Ledger, index: usize, keep: u32) -> Option<Frame> {
-        if ledger.corrupt.is_some() {
-            return None;
-        }
-        let entry = ledger.entries.get_mut(index)?;
-        let word = self.word(entry);
-        let from = match word::recall_beyond(word, entry.lap(), entry.end, entry.delivered, keep) {
-            Recalled::From(from) => from,
-            Recalled::Nothing | Recalled::Unlawful(_) => return None,
-        };
-        let frame = entry.split(from);
-        ledger.live -= usize::from(entry.delivered == entry.end);
-        Some(frame)
-    }
-
-    fn look(&self, entry: &Entry) -> Word {
-        Word::load(self.word(entry))
     }
 
     fn enter(&self, frame: Frame, room: Option<Room>) -> Result<Ticket, Refused> {
@@ -338,12 +260,13 @@ impl<S: ParentSide> ParentEnd<S> {
 
     /// Takes what has happened to a frame.
     fn advance(&self, entry: &mut Entry, live: &mut usize, events: &mut Vec<LinkEvent>) -> Result<Advance, Corrupt> {
-        let word = Word::load(self.word(entry));
-        if !word.is_lawful(entry.lap(), entry.end, entry.delivered) {
+        let glance = self.glance(entry);
+        let word = glance.word;
+        let Some(seen) = glance.item_by_item(entry.posted()) else {
             return Err(Corrupt::Word { slot: entry.slot(), word: word.0 });
-        }
+        };
         let before = events.len();
-        let read = self.read(entry, word.done(), events);
+        let read = self.read(entry, seen.done(), events);
         // What could not be read stays in the ledger, and so does what was declined beyond it.
         let declined = (read.is_ok() && word.end() < entry.end).then(|| entry.split(word.end()));
         let over = entry.delivered == entry.end;
@@ -491,3 +414,4 @@ mod large;
 mod pace;
 #[cfg(all(target_os = "linux", not(pool_portable)))]
 mod peeking;
+mod recalling;

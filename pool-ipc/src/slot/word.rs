@@ -19,6 +19,9 @@ pub const LAP_BITS: u32 = 15;
 /// How often the parent tries an exchange with a worker that keeps changing the word.
 const TRIES: usize = 3;
 
+/// The most items that a worker claims at a time.
+pub const BLOCK: u32 = 256;
+
 /// A word, read once.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Word(pub u64);
@@ -62,9 +65,15 @@ impl Word {
         self.done() == self.end() && (self.end() > 0 || self.0 & SEEN != 0)
     }
 
-    /// Whether a worker that keeps the protocol can have made this of a frame posted in `lap` with `end` items left to
-    /// it, of which `delivered` outcomes were taken. It may sleep here only once the frame is over: having run the whole
-    /// ring before the parent looked, it waits at this slot for the next lap.
+    /// Whether the worker has claimed a block: several items at a time, of which it runs one after the other and says in
+    /// another word, `progress`, with which one it is.
+    pub fn has_block(self) -> bool {
+        self.next().saturating_sub(self.done()) > 1
+    }
+
+    /// Whether a worker that claims each item by itself and keeps the protocol can have made this of a frame posted in
+    /// `lap` with `end` items left to it, of which `delivered` outcomes were taken. It may sleep here only once the frame is
+    /// over: having run the whole ring before the parent looked, it waits at this slot for the next lap.
     pub fn is_lawful(self, lap: u64, end: u32, delivered: u32) -> bool {
         let counts = delivered <= self.done() && self.done() <= self.next() && self.next() <= self.end();
         let one_at_a_time = self.next() - self.done().min(self.next()) <= 1;
@@ -73,8 +82,16 @@ impl Word {
         self.lap() == lap && self.0 & UNUSED == 0 && counts && one_at_a_time && bounds && passed
     }
 
+    fn with_next(self, next: u32) -> Self {
+        Self(self.0 & !COUNT | u64::from(next))
+    }
+
     fn with_end(self, end: u32) -> Self {
         Self(self.0 & !(COUNT << END) | u64::from(end) << END)
+    }
+
+    fn with_done(self, done: u32) -> Self {
+        Self(self.0 & !(COUNT << DONE) | u64::from(done) << DONE)
     }
 
     /// The upper half, for the futex.
@@ -101,22 +118,95 @@ pub enum Recalled {
     Unlawful(Word),
 }
 
-/// Parent: takes back what is unclaimed of a frame posted in `lap`, of which the ledger says `end` and `delivered`, but
-/// leaves the next `keep` of those items to the worker.
-pub fn recall_beyond(word: &AtomicU64, lap: u64, end: u32, delivered: u32, keep: u32) -> Recalled {
-    let mut seen = Word::load(word);
-    for _ in 0..TRIES {
-        if !seen.is_lawful(lap, end, delivered) {
-            return Recalled::Unlawful(seen);
+/// What the parent sees of a slot at a time.
+#[derive(Clone, Copy, Debug)]
+pub struct Glance {
+    pub word: Word,
+    /// How many items are over, if the worker has a block and that could be seen together with the word.
+    progress: Option<u64>,
+}
+
+impl Glance {
+    /// Both belong together if the word is the same before and after: else `progress` may tell of a later block, and of more than
+    /// the word does when it is looked at next.
+    #[inline]
+    pub fn of(word: &AtomicU64, progress: &AtomicU64) -> Self {
+        let mut seen = Word::load(word);
+        for _ in 0..TRIES {
+            if !seen.has_block() {
+                break;
+            }
+            let told = progress.load(Ordering::Acquire);
+            let again = Word::load(word);
+            if again == seen {
+                return Self { word: seen, progress: Some(told) };
+            }
+            seen = again;
         }
-        let from = seen.next().saturating_add(keep);
-        if from >= seen.end() {
+        Self { word: seen, progress: None }
+    }
+
+    /// The word as it would be if the worker claimed each item by itself, or `None` if a worker that keeps the protocol cannot
+    /// have made it of this frame. A block may be no longer than [`BLOCK`], and the worker does not sleep in one.
+    #[must_use]
+    pub fn item_by_item(self, frame: Posted) -> Option<Word> {
+        let Self { word, progress } = self;
+        let Posted { lap, end, delivered } = frame;
+        let seen = if word.has_block() {
+            if word.next() - word.done() > BLOCK || word.sleeps() {
+                return None;
+            }
+            let told = progress.map_or(delivered, |progress| u32::try_from(progress).unwrap_or(u32::MAX));
+            let done = told.clamp(word.done(), word.next());
+            word.with_done(done).with_next(word.next().min(done + 1))
+        } else {
+            word
+        };
+        seen.is_lawful(lap, end, delivered).then_some(seen)
+    }
+}
+
+/// A frame in the parent's eyes.
+#[derive(Clone, Copy, Debug)]
+pub struct Posted {
+    /// In which lap it was posted.
+    pub lap: u64,
+    /// How many items are left to the worker.
+    pub end: u32,
+    /// How many outcomes were taken.
+    pub delivered: u32,
+}
+
+/// Parent: takes back what nobody has begun of a frame, but leaves the next `keep` of those items to the worker. Where the
+/// worker has a block, that is cut: `halt` is asked first, after which the worker begins no item without having looked
+/// whether it is to halt, and only then `progress` is believed. Where it says no, nothing is taken.
+pub fn recall_beyond(
+    word: &AtomicU64,
+    progress: &AtomicU64,
+    frame: Posted,
+    keep: u32,
+    mut halt: impl FnMut() -> bool,
+) -> Recalled {
+    let (mut seen, mut halted) = (Glance::of(word, progress), false);
+    for _ in 0..TRIES {
+        if seen.word.has_block() && !halted {
+            halted = halt();
+            if !halted {
+                return Recalled::Nothing;
+            }
+            seen = Glance::of(word, progress);
+        }
+        let Some(now) = seen.item_by_item(frame) else { return Recalled::Unlawful(seen.word) };
+        let from = now.next().saturating_add(keep);
+        if from >= seen.word.end() {
             return Recalled::Nothing;
         }
-        match word.compare_exchange(seen.0, seen.with_end(from).0, Ordering::AcqRel, Ordering::Acquire) {
-            Ok(_) => return Recalled::From(from),
-            Err(changed) => seen = Word(changed),
+        let is_known = !seen.word.has_block() || seen.progress.is_some();
+        let cut = seen.word.with_next(now.next()).with_end(from);
+        if is_known && word.compare_exchange(seen.word.0, cut.0, Ordering::AcqRel, Ordering::Acquire).is_ok() {
+            return Recalled::From(from);
         }
+        seen = Glance::of(word, progress);
     }
     Recalled::Nothing
 }
@@ -135,25 +225,43 @@ pub fn claim(word: &AtomicU64, lap: u64) -> Option<u32> {
     None
 }
 
-/// Worker: the claimed item's outcome is written. Whether that was not the last of its frame.
+/// Worker: the outcomes of the items before `boundary` are written. What it has claimed beyond that it gives back. Whether there
+/// are further items in its frame.
 #[inline]
-pub fn publish(word: &AtomicU64) -> bool {
-    let before = Word(word.fetch_add(1 << DONE, Ordering::AcqRel));
-    before.done() + 1 < before.end()
+pub fn publish(word: &AtomicU64, boundary: u32) -> bool {
+    let mut seen = Word::load(word);
+    loop {
+        let published = seen.with_done(boundary).with_next(boundary);
+        match word.compare_exchange_weak(seen.0, published.0, Ordering::AcqRel, Ordering::Acquire) {
+            Ok(_) => return boundary < seen.end(),
+            Err(changed) => seen = Word(changed),
+        }
+    }
 }
 
-/// Worker: the claimed item's outcome is written, and it takes the next item: publication and claim in one. `None`: there is
+/// Worker: the outcomes of the items before `boundary` are written, and it takes the next ones, at most so many: publication
+/// and claim in one. Gives where those end. What it had claimed beyond the boundary is as if it had not. `None`: there is
 /// none left, and nothing was published. The frame is not over meanwhile, so this is no other lap's word.
 #[inline]
-pub fn publish_and_claim(word: &AtomicU64) -> Option<u32> {
+pub fn publish_and_claim(word: &AtomicU64, boundary: u32, most: u32) -> Option<u32> {
     let mut seen = Word::load(word);
-    while seen.next() < seen.end() {
-        match word.compare_exchange_weak(seen.0, seen.0 + (1 << DONE) + 1, Ordering::AcqRel, Ordering::Acquire) {
-            Ok(_) => return Some(seen.next()),
+    while boundary < seen.end() {
+        let claimed = seen.end().min(boundary + most);
+        let changed = seen.with_done(boundary).with_next(claimed);
+        match word.compare_exchange_weak(seen.0, changed.0, Ordering::AcqRel, Ordering::Acquire) {
+            Ok(_) => return Some(claimed),
             Err(changed) => seen = Word(changed),
         }
     }
     None
+}
+
+/// Worker, in a block: whether the next item may be begun, of which `progress` says already that it is. Without a look at the
+/// slot's word: the parent writes `halted` before it reads `progress`, and `fence` is between the two here, and a stronger one there.
+#[inline]
+pub fn may_go_on(halted: &AtomicU64, sequence: u64, fence: impl FnOnce()) -> bool {
+    fence();
+    halted.load(Ordering::Relaxed) <= sequence
 }
 
 /// Worker: gives back what it has not claimed of the frame posted in `lap`.
@@ -217,109 +325,4 @@ pub fn arm(armed: &AtomicU64, ring: Ring) {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    #[test]
-    fn frame_goes_from_ready_to_over() {
-        let word = AtomicU64::new(0);
-        assert!(!post(&word, Word::ready(1, 2)).sleeps());
-        assert_eq!(claim(&word, 1), Some(0));
-        assert!(Word::load(&word).is_lawful(1, 2, 0));
-        publish(&word);
-        assert_eq!(claim(&word, 1), Some(1));
-        publish(&word);
-        assert_eq!(claim(&word, 1), None);
-        pass(&word, 1);
-        assert!(Word::load(&word).is_over() && Word::load(&word).is_lawful(1, 2, 2));
-    }
-
-    #[test]
-    fn an_item_is_published_with_the_claim_of_the_next_and_the_last_by_itself() {
-        let word = AtomicU64::new(Word::ready(1, 3).0);
-        assert_eq!(claim(&word, 1), Some(0));
-        assert_eq!(publish_and_claim(&word), Some(1));
-        assert!(Word::load(&word).is_lawful(1, 3, 1));
-        assert_eq!(recall_beyond(&word, 1, 3, 1, 0), Recalled::From(2));
-        let before = Word::load(&word);
-        assert_eq!((publish_and_claim(&word), Word::load(&word)), (None, before));
-        assert!(!publish(&word) && Word::load(&word).is_over());
-    }
-
-    #[test]
-    fn recalled_items_are_not_claimed_and_the_worker_must_pass_before_the_slot_is_over() {
-        let word = AtomicU64::new(Word::ready(1, 3).0);
-        assert_eq!(recall_beyond(&word, 1, 3, 0, 0), Recalled::From(0));
-        assert_eq!(claim(&word, 1), None);
-        assert!(!Word::load(&word).is_over());
-        pass(&word, 1);
-        assert!(Word::load(&word).is_over() && Word::load(&word).is_lawful(1, 0, 0));
-    }
-
-    #[test]
-    fn declined_tail_is_lawful_and_recall_of_it_finds_nothing() {
-        let word = AtomicU64::new(Word::ready(1, 3).0);
-        assert_eq!(claim(&word, 1), Some(0));
-        publish(&word);
-        decline(&word, 1);
-        assert!(Word::load(&word).is_lawful(1, 3, 0) && Word::load(&word).is_over());
-        assert_eq!(recall_beyond(&word, 1, 3, 0, 0), Recalled::Nothing);
-    }
-
-    #[test]
-    fn worker_that_still_looks_at_a_finished_frame_leaves_the_next_laps_alone() {
-        let word = AtomicU64::new(Word::ready(2, 3).0);
-        assert_eq!(claim(&word, 1), None);
-        decline(&word, 1);
-        assert_eq!(Word::load(&word), Word::ready(2, 3));
-        assert_eq!(recall_beyond(&word, 2, 3, 0, 0), Recalled::From(0));
-        pass(&word, 1);
-        assert!(!Word::load(&word).is_over());
-    }
-
-    #[test]
-    fn worker_may_sleep_where_a_frame_is_over_and_nowhere_else() {
-        let word = AtomicU64::new(Word::ready(1, 1).0);
-        let unlawful = announce_sleep(&word, Word::load(&word)).expect("nobody else changes the word");
-        assert!(!unlawful.is_lawful(1, 1, 0));
-        assert!(rouse(&word));
-        assert_eq!(claim(&word, 1), Some(0));
-        publish(&word);
-        let sleeping = announce_sleep(&word, Word::load(&word)).expect("nobody else changes the word");
-        assert!(sleeping.is_lawful(1, 1, 0) && sleeping.is_over());
-    }
-
-    #[test]
-    fn frame_that_was_declined_whole_is_over_once_it_was_passed() {
-        let word = AtomicU64::new(Word::ready(1, 3).0);
-        decline(&word, 1);
-        assert!(Word::load(&word).is_lawful(1, 3, 0) && !Word::load(&word).is_over());
-        pass(&word, 1);
-        assert!(Word::load(&word).is_lawful(1, 3, 0) && Word::load(&word).is_over());
-    }
-
-    #[test]
-    fn post_tells_of_a_sleeper_and_rouse_clears_it() {
-        let word = AtomicU64::new(0);
-        let sleeping = announce_sleep(&word, Word(0)).expect("nobody else changes the word");
-        assert!(sleeping.sleeps());
-        assert!(post(&word, Word::ready(1, 1)).sleeps());
-        assert!(announce_sleep(&word, Word(0)).is_none());
-        assert!(!rouse(&word));
-    }
-
-    proptest! {
-        /// Whatever a worker writes, recall answers, and calls lawful only what keeps the counts in order.
-        #[test]
-        fn random_words_are_judged_without_a_panic(raw: u64, lap in 0u64..1 << LAP_BITS, end in 0u32..=MAX_ITEMS, delivered in 0u32..=MAX_ITEMS) {
-            let word = Word(raw);
-            if word.is_lawful(lap, end, delivered) {
-                prop_assert!(word.done() >= delivered && word.next() >= word.done() && word.end() <= end);
-                prop_assert!(word.next() <= word.end() && word.lap() == lap);
-            }
-            let _ = recall_beyond(&AtomicU64::new(raw), lap, end, delivered, 0);
-        }
-    }
-}
+mod tests;

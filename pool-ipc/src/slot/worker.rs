@@ -8,6 +8,9 @@ use std::sync::Arc;
 
 use self::assignment::SlotAssignment;
 use self::bulk::Bulk;
+use self::claiming::Claimed;
+#[cfg(all(target_os = "linux", not(pool_portable)))]
+pub(crate) use self::claiming::lend_fences;
 pub(crate) use self::closing::Closing;
 #[cfg(all(target_os = "linux", not(pool_portable)))]
 pub(crate) use self::lingering::have_worker_spin;
@@ -20,7 +23,7 @@ use super::record::Record;
 use super::word::{self, Word};
 use crate::backend::Job;
 use crate::body::{Body, FrozenMemory, Inset, pieces};
-use crate::clock;
+use crate::fence::Light;
 use crate::spin::Spin;
 use crate::terms::Assignment;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -85,6 +88,7 @@ pub(crate) struct WorkerEnd<S> {
     bulk: Option<Bulk>,
     assignment: Arc<SlotAssignment>,
     spin: Spin,
+    light: Light,
     /// Not where the time is not the real one.
     tells_pace: bool,
 }
@@ -94,8 +98,8 @@ impl<S: WorkerSide> WorkerEnd<S> {
         let arena = Arena::new(outcome::ARENA as u64..outcome::SIZE as u64);
         let held = std::iter::repeat_with(Vec::new).take(SLOTS).collect();
         let assignment = Arc::new(SlotAssignment { memory: Arc::clone(&memory), current: AtomicU64::new(0) });
-        let spin = lingering::spin(&memory);
-        Self { memory, closing, side, sequence: 0, arena, held, bulk: None, assignment, spin, tells_pace: true }
+        let (spin, light) = (lingering::spin(&memory), claiming::light_fence(&memory));
+        Self { memory, closing, side, sequence: 0, arena, held, bulk: None, assignment, spin, light, tells_pace: true }
     }
 
     /// What there is to know of the item that runs.
@@ -228,6 +232,7 @@ pub(crate) struct SlotJob<E> {
     /// Where its outcomes go, chosen before the first is published.
     stream: Option<Stream>,
     hold: Hold,
+    claimed: Claimed,
     /// How many outcomes have memory of their own.
     large: usize,
     /// Whether the request lies in recycled memory.
@@ -290,6 +295,7 @@ impl<S: WorkerSide, E: DerefMut<Target = WorkerEnd<S>>> SlotJob<E> {
             lap,
             stream,
             hold: Hold::Fresh,
+            claimed: Claimed::default(),
             large,
             recycled,
             timed,
@@ -360,24 +366,6 @@ impl<S: WorkerSide, E: DerefMut<Target = WorkerEnd<S>>> SlotJob<E> {
         self.memory.outcome.word(self.area + field)
     }
 
-    /// Says that the claimed item's outcome lies in the stream.
-    #[inline]
-    fn publish_laid(&mut self) {
-        self.tell_kept();
-        self.hold = Hold::Published;
-        if word::publish(self.word()) {
-            self.ring_for_item();
-        }
-    }
-
-    /// Tells the manager of an item that was not its frame's last, if it wants that.
-    #[inline]
-    fn ring_for_item(&self) {
-        if word::take_armed_for_item(self.memory.outcome.word(outcome::ARMED)) {
-            self.end.side.ring();
-        }
-    }
-
     /// Gives back what nobody claimed, tells the manager, and goes on. It also hears of a frame that was recalled whole:
     /// there is a free slot for those who were told that the link is full.
     pub(crate) fn leave(mut self) -> E {
@@ -410,17 +398,7 @@ impl<S: WorkerSide, E: DerefMut<Target = WorkerEnd<S>>> Job for SlotJob<E> {
     }
 
     fn claim(&mut self) -> Option<u32> {
-        if self.is_full() {
-            word::decline(self.word(), self.lap);
-            return None;
-        }
-        if self.timed {
-            // Before the claim: who sees the item claimed does not see the beginning of the one before.
-            self.field(outcome::BEGUN).store(clock::ticks(), Ordering::Relaxed);
-        }
-        let item = word::claim(self.word(), self.lap)?;
-        self.hold = Hold::Claimed;
-        Some(self.first + item)
+        self.claim_one()
     }
 
     fn publish(&mut self, bytes: &[u8]) {
@@ -435,19 +413,9 @@ impl<S: WorkerSide, E: DerefMut<Target = WorkerEnd<S>>> Job for SlotJob<E> {
         // The beginning of an item is noted before its claim, which is a step of its own then.
         if self.timed || !self.lay_inline(bytes) {
             self.publish(bytes);
-            return self.claim();
+            return self.claim_one();
         }
-        if self.is_full() {
-            self.publish_laid();
-            return self.claim();
-        }
-        self.tell_kept();
-        let Some(item) = word::publish_and_claim(self.word()) else {
-            self.publish_laid();
-            return None;
-        };
-        self.ring_for_item();
-        Some(self.first + item)
+        self.go_on()
     }
 
     fn memory(&self) -> Option<FrozenMemory> {
@@ -473,6 +441,7 @@ impl<S: WorkerSide, E: DerefMut<Target = WorkerEnd<S>>> Job for SlotJob<E> {
 
 mod assignment;
 mod bulk;
+mod claiming;
 mod closing;
 mod lingering;
 mod pace;

@@ -4,7 +4,7 @@ use loom::sync::Arc;
 use loom::thread;
 use pool_ipc::model::word::{self, Recalled, Word};
 
-use crate::{Slot, Steps, explore, explore_bounded, left_by};
+use crate::{Slot, Steps, explore, explore_bounded, left_by, recall};
 
 #[test]
 fn item_is_claimed_or_recalled_and_its_claimer_sees_the_request() {
@@ -16,7 +16,7 @@ fn item_is_claimed_or_recalled_and_its_claimer_sees_the_request() {
                 thread::spawn(move || slot.run_by(steps, 1))
             };
             assert!(!slot.post(1, 2));
-            let left = left_by(word::recall_beyond(&slot.word, 1, 2, 0, keep));
+            let left = left_by(recall(&slot, 1, 2, 0, keep));
             assert_eq!(worker.join().unwrap(), left);
             assert!(Word::load(&slot.word).is_over());
         });
@@ -74,7 +74,7 @@ fn slot_of_a_recalled_frame_is_used_again_only_after_the_worker_passed_it() {
             let slot = Arc::clone(&slot);
             thread::spawn(move || (slot.run(1), slot.run(2)))
         };
-        let left = left_by(word::recall_beyond(&slot.word, 1, 2, 0, 0));
+        let left = left_by(recall(&slot, 1, 2, 0, 0));
         slot.wait_until_over(1, left);
         assert!(!slot.post(2, 1));
         assert_eq!(worker.join().unwrap(), (left, 1));
@@ -94,7 +94,7 @@ fn worker_that_is_late_passes_each_lap_by_itself() {
         };
         slot.wait_until_over(1, 1);
         slot.post(2, 1);
-        let left = match word::recall_beyond(&slot.word, 2, 1, 0, 0) {
+        let left = match recall(&slot, 2, 1, 0, 0) {
             Recalled::From(from) => from,
             Recalled::Nothing => 1,
             Recalled::Unlawful(word) => panic!("an honest worker is called a liar: {word:x?}"),
@@ -143,7 +143,7 @@ fn each_item_of_a_dead_worker_is_delivered_or_blamed_or_handed_back() {
                     slot.outcome(delivered);
                     delivered += 1;
                 }
-                let end = left_by(word::recall_beyond(&slot.word, 1, 2, delivered, keep));
+                let end = left_by(recall(&slot, 1, 2, delivered, keep));
                 worker.join().unwrap();
                 // The account: what is done is delivered, what is claimed and not done is blamed, the rest goes back.
                 let last = Word::load(&slot.word);

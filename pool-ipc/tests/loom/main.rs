@@ -6,6 +6,7 @@
 //! others without a bound; `LOOM_MAX_PREEMPTIONS` sets another bound for all of them. Each is explored twice, see `model::atomic`.
 #![cfg(loom)]
 
+mod blocks;
 mod claiming;
 mod ringing;
 mod sleeping;
@@ -13,7 +14,7 @@ mod sleeping;
 use loom::cell::UnsafeCell;
 use loom::thread;
 use pool_ipc::model::atomic::{AtomicU64, Loads, set_loads};
-use pool_ipc::model::word::{self, Recalled, Word};
+use pool_ipc::model::word::{self, Posted, Recalled, Word};
 
 /// Preemptions that are explored where a model without a bound would take minutes.
 const BOUND: usize = 3;
@@ -49,57 +50,72 @@ enum Steps {
     Joined,
 }
 
+/// Memory that a word publishes.
+struct Published(UnsafeCell<u64>);
+
+impl Published {
+    fn new() -> Self {
+        Self(UnsafeCell::new(0))
+    }
+
+    fn write(&self, value: u64) {
+        // SAFETY: what is to be shown: nobody else touches it now. The checker finds it where it is not so.
+        self.0.with_mut(|place| unsafe { *place = value });
+    }
+
+    fn read(&self) -> u64 {
+        // SAFETY: as above.
+        self.0.with(|place| unsafe { *place })
+    }
+}
+
 /// A slot, and the memory that its word publishes: a request, and the outcome of each of two items.
 struct Slot {
     word: AtomicU64,
-    request: UnsafeCell<u64>,
-    outcomes: [UnsafeCell<u64>; 2],
+    request: Published,
+    outcomes: [Published; 2],
 }
 
 impl Slot {
     fn new() -> Self {
-        let outcomes = [UnsafeCell::new(0), UnsafeCell::new(0)];
-        Self { word: AtomicU64::new(0), request: UnsafeCell::new(0), outcomes }
+        let outcomes = [Published::new(), Published::new()];
+        Self { word: AtomicU64::new(0), request: Published::new(), outcomes }
     }
 
     /// The parent's post. Whether the worker sleeps here.
     fn post(&self, lap: u64, items: u32) -> bool {
-        // SAFETY: what is to be shown: nobody else touches the request now. The checker finds it where it is not so.
-        self.request.with_mut(|request| unsafe { *request = lap * 100 });
+        self.request.write(lap * 100);
         word::post(&self.word, Word::ready(lap, items)).sleeps()
     }
 
     /// What the worker reads once it has claimed an item.
     fn request(&self) -> u64 {
-        // SAFETY: as above.
-        self.request.with(|request| unsafe { *request })
+        self.request.read()
     }
 
     /// The worker's publication of an item, first its bytes, then the word. Whether the frame has another one.
     fn publish(&self, item: u32) -> bool {
         self.write(item);
-        word::publish(&self.word)
+        word::publish(&self.word, item + 1)
     }
 
     /// The same, with the claim of the next one, if there is one. Else this is a mere publication.
     fn publish_and_claim(&self, item: u32) -> Option<u32> {
         self.write(item);
-        let next = word::publish_and_claim(&self.word);
-        if next.is_none() {
-            assert!(!word::publish(&self.word), "it is the last");
+        let end = word::publish_and_claim(&self.word, item + 1, 1);
+        if end.is_none() {
+            assert!(!word::publish(&self.word, item + 1), "it is the last");
         }
-        next
+        end.map(|end| end - 1)
     }
 
     fn write(&self, item: u32) {
-        // SAFETY: as above.
-        self.outcomes[item as usize].with_mut(|outcome| unsafe { *outcome = self.request() + u64::from(item) });
+        self.outcomes[item as usize].write(self.request() + u64::from(item));
     }
 
     /// What the parent reads of an item that the word calls done.
     fn outcome(&self, item: u32) -> u64 {
-        // SAFETY: as above.
-        self.outcomes[item as usize].with(|outcome| unsafe { *outcome })
+        self.outcomes[item as usize].read()
     }
 
     /// All that a worker does with a frame, once it is there: gives how many items it ran.
@@ -140,6 +156,12 @@ impl Slot {
             thread::yield_now();
         }
     }
+}
+
+/// The parent takes back what is unclaimed, of a worker that claims no blocks.
+fn recall(slot: &Slot, lap: u64, end: u32, delivered: u32, keep: u32) -> Recalled {
+    let frame = Posted { lap, end, delivered };
+    word::recall_beyond(&slot.word, &AtomicU64::new(0), frame, keep, || unreachable!("there is no block"))
 }
 
 /// What a parent's recall left to the worker of a frame of two items.

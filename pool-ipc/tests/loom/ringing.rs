@@ -8,39 +8,39 @@ use pool_ipc::model::word::{self, Ring, Word};
 use crate::{Slot, Steps, explore_bounded};
 
 /// The manager's doorbell: rung by workers, waited for by one thread, which then looks at everything again.
-struct Bell {
-    armed: AtomicU64,
+pub(crate) struct Bell {
+    pub(crate) armed: AtomicU64,
     rung: Mutex<bool>,
     changed: Condvar,
 }
 
 impl Bell {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let bell = Self { armed: AtomicU64::new(0), rung: Mutex::new(false), changed: Condvar::new() };
         word::arm(&bell.armed, Ring::AtLeave);
         bell
     }
 
     /// The worker, when it leaves a slot.
-    fn leave(&self) {
+    pub(crate) fn leave(&self) {
         if word::take_armed(&self.armed) {
             self.ring();
         }
     }
 
     /// The worker, when it has published an item that is not the last.
-    fn pass_item(&self) {
+    pub(crate) fn pass_item(&self) {
         if word::take_armed_for_item(&self.armed) {
             self.ring();
         }
     }
 
-    fn ring(&self) {
+    pub(crate) fn ring(&self) {
         *self.rung.lock().unwrap() = true;
         self.changed.notify_one();
     }
 
-    fn wait(&self) {
+    pub(crate) fn wait(&self) {
         let mut rung = self.rung.lock().unwrap();
         while !*rung {
             rung = self.changed.wait(rung).unwrap();

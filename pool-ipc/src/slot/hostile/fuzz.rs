@@ -71,6 +71,7 @@ fn step(pieces: &mut Pieces<'_>) -> Step {
             let offset = pieces.number() as usize % (outcome::SIZE / 8) * 8;
             Step::Anywhere { offset, value: pieces.number() }
         }
+        9 => Step::Block { slot: slot(pieces), most: small(pieces), progress: count(pieces).into() },
         _ => {
             let slot = slot(pieces);
             let (written, stream, len) = (pieces.number(), pieces.number(), pieces.number());
@@ -112,6 +113,7 @@ fn seeds() -> Vec<Vec<u8>> {
         [post(1, 1), inline(0, &[]), [pointer(252, u64::MAX, 2), run(0, 1)].concat(), collect.clone()].concat(),
         [post(5, 2), inline(0, &[Record::Inline(b"a"); 9]), run(0, 2), collect.clone(), run(0, 3), collect.clone()]
             .concat(),
+        [post(6, 2), inline(0, &[Record::Inline(b"a"); 9]), run(0, 1), vec![9, 0, 4, 3], vec![3, 2, 1, 3]].concat(),
         [post(1, 1), [vec![7], vec![0; 8], vec![1; 8]].concat(), collect.clone()].concat(),
     ];
     seeds.extend(places.iter().map(|place| [post(1, 2), inline(0, &[*place]), run(0, 1), collect.clone()].concat()));

@@ -22,7 +22,7 @@ impl<S: ParentSide> ParentEnd<S> {
         }
         let moved = |entry: &super::Entry| {
             let word = Word::load(self.word(entry));
-            word.done() != entry.delivered || word.is_over() || word.end() != entry.end
+            self.look(entry).done() != entry.delivered || word.is_over() || word.end() != entry.end
         };
         if !ledger.entries.front().is_some_and(moved) {
             return Ok(());
