@@ -72,7 +72,6 @@ fn run(options: &Options) -> Result<bool, Failure> {
             }
         }
     }
-    report::awaited(options.case.as_deref());
     report::summary(&outcomes);
     write(options, &outcomes)?;
     Ok(whole)

@@ -51,8 +51,7 @@ pub(crate) fn parse(arguments: &[String]) -> Result<Options, String> {
 }
 
 fn case(name: &str) -> Result<String, String> {
-    let known = cases::ALL.iter().map(|case| case.name).chain(cases::AWAITED.iter().map(|awaited| awaited.name));
-    match known.into_iter().any(|known| known == name) {
+    match cases::ALL.iter().any(|known| known.name == name) {
         true => Ok(name.to_owned()),
         false => Err(format!("there is no case `{name}`")),
     }

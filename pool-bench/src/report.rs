@@ -5,7 +5,6 @@
 use std::error::Error;
 
 use crate::case::{Beside, Case, Failure, Judged, Line, Outcome, Verdict};
-use crate::cases;
 use crate::harness::bound_text;
 use crate::setting::Setting;
 
@@ -64,15 +63,6 @@ fn verdict_text(verdict: &Verdict) -> String {
 pub(crate) fn failed(case: &Case, error: &dyn Error) {
     println!("  could not be measured: {error}");
     eprintln!("pool-bench: {}: {error}", case.name);
-}
-
-/// What the pool has no way to do yet.
-pub(crate) fn awaited(case: Option<&str>) {
-    let awaited: Vec<_> = cases::AWAITED.iter().filter(|awaited| case.is_none_or(|name| awaited.is_of(name))).collect();
-    if !awaited.is_empty() {
-        println!();
-    }
-    awaited.iter().for_each(|awaited| println!("{} is not measured: {}", awaited.name, awaited.for_want_of));
 }
 
 /// All goals once more.

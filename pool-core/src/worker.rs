@@ -23,7 +23,9 @@ use crate::bytes::sharing::Source;
 use crate::error::{Reason, RemoteError};
 use crate::sharing;
 use crate::task::{self, Call, Calls, EncodeFailure, Entry, Home, InitializerResult, Single, Stage, TaskId};
-use crate::wire::{Boot, Failure, Greeting, PanicReport, RequestReader, mark_shared, write_failure, write_value};
+use crate::wire::{
+    Boot, FIXED_VALUE, Failure, Greeting, PanicReport, RequestReader, mark_shared, write_failure, write_value,
+};
 
 /// Runs a worker that is a thread of the pool's own process, until its link is closed.
 pub(crate) fn run(mut far: Box<dyn FarEnd>) {
@@ -344,7 +346,10 @@ fn answer(
     insets: &mut Vec<Inset>,
 ) -> Result<Speaks, Box<Failure>> {
     let Found { entry, arguments, .. } = reading.find(request, item)?;
-    call(entry, &mut Single(request.get(arguments).unwrap_or_default()), result, insets, reading.home)
+    let arguments = request.get(arguments).unwrap_or_default();
+    let fixed_tag = reading.reader.fixed_items().map(|_| FIXED_VALUE);
+    let mut single = Single { arguments, fixed_tag };
+    call(entry, &mut single, result, insets, reading.home)
 }
 
 /// Runs calls, up to the first that does not go on, and says in what that one ended.

@@ -24,6 +24,7 @@ pub use self::errors::{Corrupt, OpenError, Refused, RefusedWhy, StartError};
 use crate::body::{FrozenMemory, Inset, pieces, together};
 use crate::command::WorkerCommand;
 use crate::exit::ExitCause;
+use crate::fixed::{self, FixedEnd, FixedItems, FixedRun};
 use crate::frame::{Frame, Lost, Outcome};
 use crate::outcomes::Outcomes;
 use crate::postmortem::Postmortem;
@@ -337,6 +338,29 @@ pub trait Job {
     fn publish_and_claim(&mut self, outcome: &[u8]) -> Option<u32> {
         self.publish(outcome);
         self.claim()
+    }
+
+    /// Publishes the outcome of the item claimed last, and has `run` answer the items after it, which lie one behind the other in
+    /// the payload, some at a time and as long as it gives outcomes that are as long as this first one. See [`FixedRun`].
+    fn publish_fixed(
+        &mut self,
+        first: &[u8],
+        items: FixedItems,
+        run: &mut dyn FnMut(&mut FixedRun<'_>) -> bool,
+    ) -> FixedEnd {
+        let Some(mut last) = fixed::outcome_of(first) else { return FixedEnd::Answered };
+        while let Some(item) = self.publish_and_claim(&last[..first.len()]) {
+            let request = self.request();
+            let Some(arguments) = items.find(request, item).and_then(|range| request.get(range)) else {
+                return FixedEnd::Claimed(item);
+            };
+            let mut single = FixedRun::single(arguments);
+            if !run(&mut single) {
+                return FixedEnd::Answered;
+            }
+            last = single.pending().unwrap_or(last);
+        }
+        FixedEnd::Over
     }
 
     /// The payload as memory that can be kept for as long as anybody likes, where it is such memory.

@@ -25,6 +25,7 @@ mod frame;
 mod terms;
 mod look;
 mod fence;
+mod fixed;
 mod spin;
 mod stderr;
 mod slot;
@@ -103,6 +104,7 @@ pub use command::{CommandError, WorkerCommand};
 #[cfg(all(target_os = "linux", not(pool_portable)))]
 pub use entry::{ChildProcess, Entry, enter};
 pub use exit::{ExitCause, signal_name};
+pub use fixed::{FixedEnd, FixedItems, FixedOutcome, FixedRun};
 pub use frame::{Frame, Lost, MAX_ITEMS, Outcome, Owner, Undelivered};
 pub use groups::Groups;
 pub use harmless::harmless;

@@ -78,6 +78,17 @@ impl Values {
         Some((item, bytes))
     }
 
+    /// Takes the next item if its value is short and `read` makes something of it.
+    #[inline]
+    pub fn take_short<T>(&mut self, read: impl FnOnce(&[u8]) -> Option<T>) -> Option<T> {
+        let (&tag, rest) = self.records.get(self.next..)?.split_first()?;
+        let size = Record::short_size(tag)?;
+        let value = read(rest.get(..size)?)?;
+        self.window.start += 1;
+        self.next += 1 + size;
+        Some(value)
+    }
+
     /// How much memory its bytes take.
     #[cfg(test)]
     pub(crate) fn kept(&self) -> usize {
@@ -132,5 +143,12 @@ mod tests {
         assert_eq!(one_by_one.take(), Some((6, values[1])));
         assert_eq!(one_by_one.take(), Some((7, values[2])));
         assert!(one_by_one.take().is_none() && one_by_one.is_empty());
+        let mut short = Values::of(5, values);
+        assert_eq!(short.take_short(|bytes| bytes.is_empty().then_some(1)), Some(1));
+        assert_eq!(short.take_short(|_| None::<u8>), None);
+        assert_eq!(short.take_short(|bytes| bytes.first().copied()), Some(b'o'));
+        assert_eq!((short.take_short(|bytes| Some(bytes.len())), short.window()), (None, 7..8), "the last is long");
+        assert_eq!(short.take(), Some((7, values[2])));
+        assert_eq!(short.take_short(|_| Some(1)), None);
     }
 }

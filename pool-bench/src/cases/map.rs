@@ -1,6 +1,7 @@
 //! Many inputs at once: of no work, of uneven work, and of five milliseconds each.
 
 use std::hint::black_box;
+use std::sync::Arc;
 use std::time::Instant;
 
 use pool_core::TaskError;
@@ -12,14 +13,25 @@ use crate::setting::Setting;
 
 pub(crate) const AUTO: Case = Case {
     name: "map_auto",
-    about: "map(f, 0..n) of a function that adds one, in chunks that the pool chooses; two workers",
-    stages: &[Stage {
-        sides: auto,
-        rounds: Rounds::Usual,
-        beside: Beside::CacheLine,
-        goals: &[Goal::at_least(20.0).times("cpython"), Goal::at_least(0.12).times("rayon")],
-    }],
+    about: "map(f, 0..n) of a function that adds one, in chunks that the pool chooses, and over a slice; two workers",
+    stages: &[
+        Stage {
+            sides: auto,
+            rounds: Rounds::Usual,
+            beside: Beside::CacheLine,
+            goals: &[Goal::at_least(20.0).times("cpython"), Goal::at_least(0.12).times("rayon")],
+        },
+        Stage {
+            sides: of_a_slice,
+            rounds: Rounds::Usual,
+            beside: Beside::CacheLine,
+            goals: &[Goal::at_least(0.3).on(FIXED_WIDTH).times_variant(FIXED_WIDTH, "rayon")],
+        },
+    ],
 };
+
+/// Of a map over a slice of numbers, which travel as they stand in memory.
+const FIXED_WIDTH: &str = "fixed-width";
 
 pub(crate) const SKEWED: Case = Case {
     name: "map_skewed",
@@ -69,6 +81,30 @@ fn auto(setting: &Setting, sides: &mut Sides<'_>) -> Result<(), Failure> {
         let question = (count / if peer == "mpire" { 100 } else { 10 }).to_string();
         sides.peer("", peer, Unit::PerSecond, || python::start(setting, peer, "map_auto", question));
     }
+    Ok(())
+}
+
+fn of_a_slice(setting: &Setting, sides: &mut Sides<'_>) -> Result<(), Failure> {
+    let count: u64 = setting.pick(10_000_000, 5_000_000);
+    let per_second = move |start: Instant| count as f64 / start.elapsed().as_secs_f64();
+    let slice: Arc<[u64]> = (0..count).collect();
+    let (pool, ours) = (pools::started(2)?, Arc::clone(&slice));
+    sides.own(FIXED_WIDTH, "pool", Unit::PerSecond, move || {
+        let start = Instant::now();
+        let results = pool.map(pools::increment, ours.iter().copied())?;
+        let results = black_box(results.collect::<Result<Vec<_>, TaskError>>()?);
+        let rate = per_second(start);
+        complete(&results, count).map(|()| rate)
+    });
+    sides.peer(FIXED_WIDTH, "rayon", Unit::PerSecond, || {
+        let threads = rayon::started(2)?;
+        Ok(Box::new(move || {
+            let start = Instant::now();
+            let results = black_box(rayon::map_slice(&threads, black_box(&slice)));
+            let rate = per_second(start);
+            complete(&results, count).map(|()| rate)
+        }))
+    });
     Ok(())
 }
 

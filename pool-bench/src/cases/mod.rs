@@ -38,21 +38,3 @@ pub(crate) const ALL: &[Case] = &[
     completion::CALLBACKS,
     completion::WAIT_100K,
 ];
-
-/// A case that waits for something that the pool has no way to do yet.
-pub(crate) struct Awaited {
-    /// With its variant, where only that is awaited.
-    pub(crate) name: &'static str,
-    pub(crate) for_want_of: &'static str,
-}
-
-impl Awaited {
-    /// Whether it belongs to that case.
-    pub(crate) fn is_of(&self, case: &str) -> bool {
-        self.name.split('@').next() == Some(case)
-    }
-}
-
-/// What cannot be measured yet. Each becomes a stage of its case, or a case, when the pool has what it wants.
-pub(crate) const AWAITED: &[Awaited] =
-    &[Awaited { name: "map_auto@fixed-width", for_want_of: "maps have no path for plain numbers" }];

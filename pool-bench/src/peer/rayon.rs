@@ -35,6 +35,10 @@ pub(crate) fn map(threads: &ThreadPool, count: u64) -> Vec<u64> {
     threads.install(|| (0..count).into_par_iter().map(pools::increment).collect())
 }
 
+pub(crate) fn map_slice(threads: &ThreadPool, slice: &[u64]) -> Vec<u64> {
+    threads.install(|| slice.par_iter().map(|&n| pools::increment(n)).collect())
+}
+
 /// Burns each, one at a time.
 pub(crate) fn burn_each(threads: &ThreadPool, micros: &[u64]) {
     threads.install(|| micros.par_iter().with_max_len(1).for_each(|&micros| pools::burn(micros)));

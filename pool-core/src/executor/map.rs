@@ -3,6 +3,8 @@
 //! Keeps true: an item's error stands at its position; results are decoded one by one, when they are asked for; an
 //! iterator that was begun and is dropped cancels what has not begun.
 
+mod chunks;
+
 use std::collections::VecDeque;
 use std::fmt;
 use std::iter::FusedIterator;
@@ -10,26 +12,14 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use pool_ipc::{Frame, MAX_ITEMS, Owner, SharedValue};
 use serde::de::DeserializeOwned;
 
+use self::chunks::Chunker;
 use crate::error::{SubmitError, TaskError, WaitTimedOut};
 use crate::executor::submit;
 use crate::future::RetryPolicy;
-use crate::manager::{Batch, NotYet, Pool, Replies, Run};
-use crate::manager::{TimeLimits, watch_deadline};
-use crate::sharing::Attempts;
-use crate::task::{self, Arguments, Task};
-use crate::wire::BatchWriter;
-
-/// How many chunks each worker gets where the number of items is known: enough that a slow one matters little.
-const CHUNKS_A_WORKER: usize = 4;
-
-/// A chunk is closed when its arguments take this many bytes.
-const CHUNK_BYTES: usize = 128 * 1024;
-
-/// Where the number of items is not known, chunks grow up to this many.
-const MAX_GROWN: usize = 1024;
+use crate::manager::{Batch, NotYet, Pool, Replies, Run, TimeLimits};
+use crate::task::{Arguments, Task, is_plain};
 
 /// What `map` takes: an iterable for a function of one argument, or a tuple of iterables for one of several.
 ///
@@ -130,6 +120,8 @@ pub struct Map<'i, R> {
     deadline: Option<Instant>,
     limit: Duration,
     begun: bool,
+    /// Whether the results may be numbers, which are decoded by code that is known.
+    is_plain: bool,
     result: PhantomData<fn() -> R>,
 }
 
@@ -181,24 +173,19 @@ where
     let limit = plan.result_timeout.unwrap_or(Duration::MAX);
     let deadline = Instant::now().checked_add(limit);
     let mut args = inputs.into_args();
-    let mut chunker = Chunker {
-        pool: Arc::clone(plan.pool),
-        name: plan.name.unwrap_or(std::any::type_name::<F>()),
-        task: task::id_of::<F, I::Args>(),
-        size: ChunkSize::new(plan, args.size_hint()),
-        limits: plan.limits.or(plan.pool.time_limits()),
-        retry: plan.retry.clone(),
-    };
+    let mut chunker = Chunker::new::<F, I::Args>(plan, args.size_hint());
     let mut refused = false;
-    let (segments, source, chunk) = (VecDeque::new(), None, chunker.size.least());
-    let task = chunker.name;
-    let (ready, room, begun, result) = (None, 0, false, PhantomData);
-    let mut map = Map { task, segments, ready, source, room, chunk, deadline, limit, begun, result };
+    let (segments, source, chunk) = (VecDeque::new(), None, chunker.least());
+    let task = chunker.task_name();
+    let (ready, room, begun) = (None, 0, false);
+    let (is_plain, result) = (is_plain::<F::Output>(), PhantomData);
+    let mut map = Map { task, segments, ready, source, room, chunk, deadline, limit, begun, is_plain, result };
     match plan.buffersize {
         None => map.segments.extend(chunker.submit(&mut args, usize::MAX)),
         Some(items) => {
+            let pool = Arc::clone(plan.pool);
             // A pool that takes no more would fail items for as long as there are any: that is said once.
-            let mut source: Source<'i> = Box::new(move |items| match chunker.pool.admit() {
+            let mut source: Source<'i> = Box::new(move |items| match pool.admit() {
                 Ok(()) => chunker.submit(&mut args, items),
                 Err(_) if std::mem::replace(&mut refused, true) => Vec::new(),
                 Err(error) => vec![Segment::Failed(error.into())],
@@ -212,128 +199,6 @@ where
 
 fn at_least_one(name: &'static str, value: Option<usize>) -> Result<(), SubmitError> {
     if value == Some(0) { Err(SubmitError::Option { name, allowed: "at least 1" }) } else { Ok(()) }
-}
-
-/// How many items the next chunk has.
-#[derive(Debug)]
-enum ChunkSize {
-    Fixed(usize),
-    /// Starts with single items, so that every worker gets one, and grows.
-    Growing {
-        workers: usize,
-        made: usize,
-    },
-}
-
-impl ChunkSize {
-    fn new(plan: &Plan<'_>, hint: (usize, Option<usize>)) -> Self {
-        let most = plan.buffersize.unwrap_or(usize::MAX).min(MAX_ITEMS as usize);
-        let workers = plan.max_workers;
-        match (plan.chunksize, plan.buffersize, hint) {
-            (Some(items), ..) => Self::Fixed(items.min(most)),
-            (None, Some(_), _) => Self::Fixed(1),
-            (None, None, (lower, Some(upper))) if lower == upper => {
-                Self::Fixed(lower.div_ceil(workers.saturating_mul(CHUNKS_A_WORKER)).clamp(1, most))
-            }
-            _ => Self::Growing { workers, made: 0 },
-        }
-    }
-
-    /// How many items make a chunk at least.
-    fn least(&self) -> usize {
-        match self {
-            Self::Fixed(items) => *items,
-            Self::Growing { .. } => 1,
-        }
-    }
-
-    fn next(&mut self) -> usize {
-        match self {
-            Self::Fixed(items) => *items,
-            Self::Growing { workers, made } => {
-                let round = u32::try_from(*made / (*workers).saturating_mul(CHUNKS_A_WORKER)).unwrap_or(u32::MAX);
-                *made += 1;
-                1usize.checked_shl(round).unwrap_or(MAX_GROWN).clamp(1, MAX_GROWN)
-            }
-        }
-    }
-}
-
-/// Makes chunks of inputs and submits them.
-struct Chunker {
-    pool: Arc<Pool>,
-    name: &'static str,
-    task: task::TaskId,
-    size: ChunkSize,
-    limits: TimeLimits,
-    retry: Option<RetryPolicy>,
-}
-
-impl Chunker {
-    /// Submits up to `limit` items.
-    fn submit<Args: Arguments>(&mut self, args: &mut impl Iterator<Item = Args>, limit: usize) -> Vec<Segment> {
-        let mut segments = Vec::new();
-        let mut left = limit;
-        while left > 0 {
-            let wanted = self.size.next().min(left);
-            let before = segments.len();
-            let taken = self.chunk(args, wanted, &mut segments);
-            left -= taken;
-            if segments.len() == before {
-                break;
-            }
-        }
-        segments
-    }
-
-    /// Submits one chunk, and returns how many items were taken for it.
-    fn chunk<Args: Arguments>(
-        &mut self,
-        args: &mut impl Iterator<Item = Args>,
-        wanted: usize,
-        segments: &mut Vec<Segment>,
-    ) -> usize {
-        let (attempts, mut values) = (Attempts::of(self.retry.is_some()), Vec::new());
-        let writer = || BatchWriter::new(self.task, 0);
-        let mut writer = match submit::encode::<Args, _>(self.name, attempts, &mut values, writer) {
-            Ok(writer) => writer,
-            Err(error) => {
-                let taken = args.by_ref().take(wanted).count();
-                segments.extend((0..taken).map(|_| Segment::Failed(error.clone().into())));
-                return taken;
-            }
-        };
-        let (mut taken, mut failed) = (0, None);
-        while taken < wanted && writer.len() < CHUNK_BYTES {
-            let Some(item) = args.next() else { break };
-            taken += 1;
-            if let Err(error) = submit::encode::<Args, _>(self.name, attempts, &mut values, || writer.push(&item)) {
-                failed = Some(error);
-                break;
-            }
-        }
-        if writer.items() > 0 {
-            self.send(writer, values, segments);
-        }
-        segments.extend(failed.map(|error| Segment::Failed(error.into())));
-        taken
-    }
-
-    fn send(&self, writer: BatchWriter, values: Vec<SharedValue>, segments: &mut Vec<Segment>) {
-        let items = writer.items();
-        let terms = self.limits.terms(Instant::now());
-        let (payload, retry) = submit::arm(self.retry.as_ref(), writer.finish().into(), values, terms.as_deref());
-        let batch = Batch::new(self.name, submit::desk(&self.pool), retry, items);
-        let owner: Owner = Arc::<Batch>::clone(&batch);
-        let frame = Frame { terms: terms.clone(), ..Frame::new(Owner::clone(&owner), payload, items) };
-        match self.pool.submit(frame) {
-            Ok(()) => {
-                watch_deadline(&self.pool, &owner, terms.as_deref(), self.limits.deadline);
-                segments.push(Segment::Batch { batch, next: 0, items });
-            }
-            Err(error) => segments.extend((0..items).map(|_| Segment::Failed(error.clone().into()))),
-        }
-    }
 }
 
 impl<R> Map<'_, R> {
@@ -417,7 +282,25 @@ impl<R: DeserializeOwned> Map<'_, R> {
 impl<R: DeserializeOwned> Iterator for Map<'_, R> {
     type Item = Result<R, TaskError>;
 
+    #[inline]
     fn next(&mut self) -> Option<Self::Item> {
+        if self.is_plain
+            && let Some(number) = self.ready.as_mut().and_then(|replies| replies.next_number())
+        {
+            self.refill();
+            return Some(Ok(number));
+        }
+        self.next_of_any_kind()
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        let items = self.items();
+        (items, self.source.is_none().then_some(items))
+    }
+}
+
+impl<R: DeserializeOwned> Map<'_, R> {
+    fn next_of_any_kind(&mut self) -> Option<Result<R, TaskError>> {
         let ready = match &mut self.ready {
             Some(replies) => replies.decode(self.task),
             None => None,
@@ -437,11 +320,6 @@ impl<R: DeserializeOwned> Iterator for Map<'_, R> {
                 Some(result)
             }
         }
-    }
-
-    fn size_hint(&self) -> (usize, Option<usize>) {
-        let items = self.items();
-        (items, self.source.is_none().then_some(items))
     }
 }
 

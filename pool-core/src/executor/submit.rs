@@ -142,8 +142,9 @@ pub(super) fn encode<Args, T>(
     Err(refused::<Args>(name, failure))
 }
 
+/// Why a call was not encoded, as its submitter hears it.
 #[cold]
-fn refused<Args>(name: &str, failure: std::thread::Result<EncodeFailure>) -> SubmitError {
+pub(super) fn refused<Args>(name: &str, failure: std::thread::Result<EncodeFailure>) -> SubmitError {
     let refused = |reason| {
         let type_name = std::any::type_name::<Args>();
         SubmitError::Encode(Arc::new(CodecError::new(name, Coded::ArgumentsInCaller, type_name, reason)))

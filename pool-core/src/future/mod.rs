@@ -55,7 +55,7 @@ pub(crate) use origin::Origin;
 pub(crate) use pack::{Filling, Pack, Sending, addressed, addressee, last_rank, unpacked, unpacked_first};
 pub(crate) use retry::{Judged, Retry};
 pub(crate) use state::{Posting, Recall, Shared};
-pub(crate) use value::{Encoded, decode_value};
+pub(crate) use value::{Encoded, decode_number, decode_value};
 
 /// The result of a task that may still have to run.
 ///

@@ -14,7 +14,8 @@ use serde::de::DeserializeOwned;
 use crate::error::{CodecError, Coded, NoMemory, Reason, TaskError};
 use crate::future::desk::panic_text;
 use crate::sharing;
-use crate::task::{EncodeFailure, decode, encode_into};
+use crate::task::{EncodeFailure, decode, decode_fixed, encode_into};
+use crate::wire::is_fixed;
 
 /// The error number of a process that has no memory left, on every Unix.
 const ENOMEM: i32 = 12;
@@ -43,8 +44,10 @@ impl Encoded {
 
     /// The value, afresh.
     pub(crate) fn decode<T: DeserializeOwned>(&self, task: &str) -> Result<T, TaskError> {
-        let bytes = self.body.as_slice().get(self.start..).unwrap_or_default();
-        decode_value(task, bytes, Some(&self.body)).map_err(|error| *error)
+        let (head, bytes) = self.body.as_slice().split_at_checked(self.start).unwrap_or_default();
+        let decoded =
+            if is_fixed(head) { decode_number(task, bytes) } else { decode_value(task, bytes, Some(&self.body)) };
+        decoded.map_err(|error| *error)
     }
 }
 
@@ -71,6 +74,9 @@ impl SmallValue {
     fn of(encoded: &Encoded) -> Option<Self> {
         let (Body::Owned(_) | Body::Small(_)) = &encoded.body else { return None };
         let from = encoded.body.as_slice();
+        if is_fixed(from) {
+            return None;
+        }
         let mut bytes = [0; Self::MOST];
         bytes.get_mut(..from.len())?.copy_from_slice(from);
         // What begins beyond its end has no bytes, wherever that is.
@@ -120,6 +126,17 @@ pub(crate) fn decode_value<T: DeserializeOwned>(
     let decoded = catch_unwind(AssertUnwindSafe(|| decode::<T>(bytes).map_err(Box::new)));
     drop(result);
     match decoded {
+        Ok(Ok(value)) => Ok(value),
+        Ok(Err(reason)) => Err(undecoded::<T>(task, Ok(reason))),
+        Err(payload) => Err(undecoded::<T>(task, Err(payload))),
+    }
+}
+
+/// The value of fixed width that these bytes are.
+#[inline]
+pub(crate) fn decode_number<T: DeserializeOwned>(task: &str, bytes: &[u8]) -> Result<T, Box<TaskError>> {
+    // A worker that lies may call any value one: its type's code may be the program's, which may panic.
+    match catch_unwind(AssertUnwindSafe(|| decode_fixed::<T>(bytes).map_err(Box::new))) {
         Ok(Ok(value)) => Ok(value),
         Ok(Err(reason)) => Err(undecoded::<T>(task, Ok(reason))),
         Err(payload) => Err(undecoded::<T>(task, Err(payload))),

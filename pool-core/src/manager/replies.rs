@@ -6,8 +6,9 @@ use pool_ipc::{Body, Values};
 use serde::de::DeserializeOwned;
 
 use crate::error::TaskError;
-use crate::future::{Encoded, decode_value};
-use crate::wire::read_reply;
+use crate::future::{Encoded, decode_number, decode_value};
+use crate::task::decode_fixed;
+use crate::wire::{FIXED_VALUE, read_reply};
 
 /// Replies of one worker to some items in a row of one frame. Not the frame's owner, who keeps them.
 pub(crate) struct Replies {
@@ -33,10 +34,22 @@ impl Replies {
         Some((item, start.map(|start| Encoded { body: Body::copied(reply), start })))
     }
 
+    /// Takes the next one if it is a number: a value of fixed width, of a type that is plain.
+    #[inline]
+    pub(crate) fn next_number<R: DeserializeOwned>(&mut self) -> Option<R> {
+        self.values.take_short(|reply| match reply {
+            [FIXED_VALUE, number @ ..] => decode_fixed(number).ok(),
+            _ => None,
+        })
+    }
+
     /// Takes the next one as the value that it tells.
     #[inline]
     pub(crate) fn decode<R: DeserializeOwned>(&mut self, task: &'static str) -> Option<Result<R, Box<TaskError>>> {
         let (_, reply) = self.values.take()?;
+        if let [FIXED_VALUE, number @ ..] = reply {
+            return Some(decode_number(task, number));
+        }
         Some(match read_reply(task, self.pid, reply) {
             Ok(start) => decode_value(task, &reply[start..], None),
             Err(error) => Err(Box::new(error)),

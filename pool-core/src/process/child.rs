@@ -58,7 +58,7 @@ fn call(request: &[u8]) -> i32 {
         return failed("it has no such function");
     };
     let mut ending = Vec::new();
-    let mut single = task::Single(arguments);
+    let mut single = task::Single { arguments, fixed_tag: None };
     let mut call = task::Call::new(&mut single, &mut ending);
     let outcome = catch_unwind(AssertUnwindSafe(|| entry.call(&mut call)));
     match (call.stage(), outcome) {

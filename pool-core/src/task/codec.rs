@@ -4,8 +4,10 @@
 //! bytes; a value that fails leaves the bytes before it as they were; the reason of a failure is the type's own where it
 //! gave one. Never: knows which value it is about.
 
+mod fixed;
 mod own_words;
 
+pub(crate) use self::fixed::{WIDEST, decode_fixed, encode_fixed, is_plain};
 use pool_ipc::{Inset, LARGE};
 use postcard::ser_flavors::Flavor;
 use serde::Serialize;

@@ -7,17 +7,20 @@
 mod args;
 mod codec;
 mod current;
+mod fixed;
 pub(crate) mod stack;
 mod table;
 
 pub use args::{Arguments, CapturesNothing, Initialized, Initializer, Task};
 pub use current::{attempt, cancelled, deadline};
 
-pub(crate) use codec::{EncodeFailure, decode, encode_into, encode_sharing};
+pub(crate) use codec::{
+    EncodeFailure, WIDEST, decode, decode_fixed, encode_fixed, encode_into, encode_sharing, is_plain,
+};
 pub(crate) use current::{assign_process, assign_thread};
 pub(crate) use table::{TaskId, find, fingerprint, id_of};
 
-use pool_ipc::Inset;
+use pool_ipc::{FixedRun, Inset};
 use serde::Serialize;
 
 use crate::error::{Reason, RemoteError};
@@ -44,17 +47,38 @@ pub(crate) trait Calls {
     /// The encoded arguments of the first one.
     fn arguments(&self) -> &[u8];
 
+    /// If all arguments are of the same fixed width: what a result begins with that is of fixed width, too.
+    fn fixed_tag(&self) -> Option<u8> {
+        None
+    }
+
     /// A call has come to its end, and its encoded result is behind what `result` began with. Gives the arguments of the next one,
     /// for whose result there is room then. `None`: there is no next one, or not now.
     fn go_on(&mut self, result: &mut Vec<u8>) -> Option<&[u8]>;
+
+    /// The first of calls whose arguments are of fixed width has come to its end, with this reply. Has `run` make the others, up to
+    /// the first that it does not.
+    fn go_on_fixed(&mut self, _first: &[u8], _run: &mut FixedCalls<'_>) {}
 }
 
+/// Makes calls, as long as each has a reply as long as those before, and nothing else is to happen in between, as the function tells
+/// that it gets. False: the reply of the one that runs is where replies are as a rule, or it failed.
+pub(crate) type FixedCalls<'a> = dyn FnMut(&mut FixedRun<'_>, fn() -> bool) -> bool + 'a;
+
 /// A single call, of these encoded arguments.
-pub(crate) struct Single<'a>(pub(crate) &'a [u8]);
+pub(crate) struct Single<'a> {
+    pub(crate) arguments: &'a [u8],
+    /// As [`Calls::fixed_tag`].
+    pub(crate) fixed_tag: Option<u8>,
+}
 
 impl Calls for Single<'_> {
     fn arguments(&self) -> &[u8] {
-        self.0
+        self.arguments
+    }
+
+    fn fixed_tag(&self) -> Option<u8> {
+        self.fixed_tag
     }
 
     fn go_on(&mut self, _result: &mut Vec<u8>) -> Option<&[u8]> {
@@ -65,6 +89,11 @@ impl Calls for Single<'_> {
 /// Calls under way in a worker: one, and those that follow it in a row.
 pub(crate) struct Call<'a> {
     calls: &'a mut dyn Calls,
+    answer: Answer<'a>,
+}
+
+/// What becomes of the call that runs.
+pub(super) struct Answer<'a> {
     /// Where the encoded result is appended.
     result: &'a mut Vec<u8>,
     /// Where the large parts of the result go, if they need not be copied to be appended.
@@ -152,7 +181,7 @@ impl<'a> Call<'a> {
     #[inline]
     pub(crate) fn new(calls: &'a mut dyn Calls, result: &'a mut Vec<u8>) -> Self {
         let (progress, type_name) = (Progress::Decoding, "");
-        Self { calls, result, insets: None, progress, type_name, failed: None, home: None }
+        Self { calls, answer: Answer { result, insets: None, progress, type_name, failed: None, home: None } }
     }
 
     /// The same, with a result that has insets, in a process whose copies end when they come back from the function.
@@ -163,19 +192,21 @@ impl<'a> Call<'a> {
         insets: &'a mut Vec<Inset>,
         home: Home,
     ) -> Self {
-        Self { insets: Some(insets), home: Some(home), ..Self::new(calls, result) }
+        let mut call = Self::new(calls, result);
+        (call.answer.insets, call.answer.home) = (Some(insets), Some(home));
+        call
     }
 
     /// Whether its result is encoded.
     #[inline]
     pub(crate) fn is_done(&self) -> bool {
-        self.progress == Progress::Done
+        self.answer.is_done()
     }
 
     /// How far it came.
     pub(crate) fn stage(self) -> Stage {
-        let type_name = self.type_name;
-        match (self.failed, self.progress) {
+        let Answer { failed, progress, type_name, .. } = self.answer;
+        match (failed, progress) {
             (Some(failed), _) => *failed,
             (None, Progress::Decoding) => Stage::Decoding { type_name },
             (None, Progress::Running) => Stage::Running,
@@ -188,36 +219,61 @@ impl<'a> Call<'a> {
     /// calls. The arguments belong to the task, so they are dropped when it returns or panics, and the result is dropped
     /// before this returns or goes on.
     fn run<F: Task<Args>, Args: Arguments>(&mut self, task: F) {
-        let mut arguments = self.calls.arguments();
+        let Self { calls, answer } = self;
+        if let Some(tag) = calls.fixed_tag() {
+            return fixed::run(&task, *calls, tag, answer);
+        }
+        let mut arguments = calls.arguments();
         loop {
-            (self.progress, self.type_name) = (Progress::Decoding, std::any::type_name::<Args>());
+            answer.begin(std::any::type_name::<Args>());
             sharing::begin_arguments();
             let decoded = decode::<Args>(arguments);
             sharing::end_arguments();
             let args = match decoded {
                 Ok(args) => args,
-                Err(reason) => return self.fail(Stage::Undecoded { type_name: self.type_name, reason }),
+                Err(reason) => return answer.refuse(reason),
             };
-            self.answer(&task, args);
-            let has_insets = self.insets.as_ref().is_some_and(|insets| !insets.is_empty());
-            if !self.is_done() || has_insets {
+            answer.call(&task, args, |answer, result| answer.encode(result));
+            let has_insets = answer.insets.as_ref().is_some_and(|insets| !insets.is_empty());
+            if !answer.is_done() || has_insets {
                 return;
             }
-            match self.calls.go_on(self.result) {
+            match calls.go_on(answer.result) {
                 Some(next) => arguments = next,
                 None => return,
             }
         }
     }
+}
 
+impl Answer<'_> {
     #[inline]
-    fn answer<F: Task<Args>, Args: Arguments>(&mut self, task: &F, args: Args) {
+    fn is_done(&self) -> bool {
+        self.progress == Progress::Done
+    }
+
+    /// The arguments, of this type, are about to be decoded.
+    #[inline]
+    fn begin(&mut self, type_name: &'static str) {
+        (self.progress, self.type_name) = (Progress::Decoding, type_name);
+    }
+
+    /// Calls the function and encodes what it returns.
+    #[inline]
+    fn call<F: Task<Args>, Args: Arguments, E>(
+        &mut self,
+        task: &F,
+        args: Args,
+        encode: impl FnOnce(&mut Self, &F::Output) -> E,
+    ) -> E {
         self.progress = Progress::Running;
         let result = task.call(args);
         self.end_copy();
-        self.encode(&result);
+        (self.progress, self.type_name) = (Progress::Encoding, std::any::type_name::<F::Output>());
+        let encoded = encode(self, &result);
         drop(result);
         self.end_copy();
+        encoded
     }
 
     /// Ends this process if it is a copy of the one that was called.
@@ -230,12 +286,17 @@ impl<'a> Call<'a> {
 
     #[inline]
     fn encode<R: Serialize>(&mut self, result: &R) {
-        (self.progress, self.type_name) = (Progress::Encoding, std::any::type_name::<R>());
         sharing::begin_answer();
         match encode_sharing(self.result, self.insets.as_deref_mut(), result) {
             Ok(()) => self.progress = Progress::Done,
             Err(failure) => self.fail(Stage::Unencoded { type_name: self.type_name, failure }),
         }
+    }
+
+    /// The arguments are not what they should be.
+    #[cold]
+    fn refuse(&mut self, reason: Reason) {
+        self.fail(Stage::Undecoded { type_name: self.type_name, reason });
     }
 
     #[cold]

@@ -83,6 +83,12 @@ pub(crate) fn is_shared(reply: &[u8]) -> bool {
     reply.first() == Some(&SHARED_VALUE)
 }
 
+/// Whether the result is one of fixed width. `reply` may be what stands before it.
+#[inline]
+pub(crate) fn is_fixed(reply: &[u8]) -> bool {
+    reply.first() == Some(&FIXED_VALUE)
+}
+
 /// Writes the reply of a call that has no result.
 pub(crate) fn write_failure(reply: &mut Vec<u8>, failure: &Failure) {
     reply.clear();
@@ -98,7 +104,7 @@ pub(crate) fn write_failure(reply: &mut Vec<u8>, failure: &Failure) {
 #[inline]
 pub(crate) fn read_reply(task: &str, pid: u32, reply: &[u8]) -> Result<usize, TaskError> {
     match reply {
-        [VALUE | SHARED_VALUE, ..] => Ok(1),
+        [VALUE | SHARED_VALUE | FIXED_VALUE, ..] => Ok(1),
         _ => Err(read_failure(task, pid, reply)),
     }
 }
@@ -107,7 +113,7 @@ pub(crate) fn read_reply(task: &str, pid: u32, reply: &[u8]) -> Result<usize, Ta
 fn read_failure(task: &str, pid: u32, reply: &[u8]) -> TaskError {
     let failure = match reply {
         [FAILURE, failure @ ..] => decode::<Failure>(failure),
-        _ => Err(Reason::of_codec("a reply begins with 0, 1 or 2")),
+        _ => Err(Reason::of_codec("a reply begins with 0, 1, 2 or 3")),
     };
     let codec = |what, type_name: &str, reason| Arc::new(CodecError::new(task, what, type_name, reason));
     match failure {
@@ -133,6 +139,9 @@ fn panic(task: &str, pid: u32, report: PanicReport) -> Panic {
 const VALUE: u8 = 0;
 const FAILURE: u8 = 1;
 const SHARED_VALUE: u8 = 2;
+
+/// What a reply begins with whose result is of fixed width.
+pub(crate) const FIXED_VALUE: u8 = 3;
 
 /// ENOMEM, by the number that every Unix has.
 const NO_MEMORY: i32 = 12;
@@ -201,7 +210,7 @@ mod tests {
 
     #[test]
     fn a_reply_that_makes_no_sense_is_an_error_that_names_the_task() {
-        for bytes in [&[][..], &[1], &[1, 0], &[3, 0], &[1, 200], &[1, 1, 3, 0]] {
+        for bytes in [&[][..], &[1], &[1, 0], &[4, 0], &[1, 200], &[1, 1, 3, 0]] {
             let error = read_reply("work", 7, bytes).unwrap_err();
             assert!(matches!(&error, TaskError::Decode(codec) if codec.task == "work"), "{error}");
         }

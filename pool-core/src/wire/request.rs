@@ -5,10 +5,10 @@
 
 use std::ops::Range;
 
-use pool_ipc::Body;
+use pool_ipc::{Body, FixedItems};
 use serde::Serialize;
 
-use crate::task::{EncodeFailure, TaskId, encode_into, encode_sharing};
+use crate::task::{EncodeFailure, TaskId, WIDEST, encode_into, encode_sharing};
 
 /// Encodes the request of a single call. `reserve` is how many bytes it will probably take.
 pub(crate) fn encode_single(task: TaskId, args: &impl Serialize, reserve: usize) -> Result<Vec<u8>, EncodeFailure> {
@@ -118,6 +118,46 @@ impl BatchWriter {
     }
 }
 
+/// Encodes a batch whose items are all of the same width.
+#[derive(Debug)]
+pub(crate) struct FixedWriter {
+    bytes: Vec<u8>,
+    width: usize,
+    items: u32,
+}
+
+impl FixedWriter {
+    /// An empty batch of items of this width, with room for so many and no more.
+    pub(crate) fn new(task: TaskId, width: usize, items: usize) -> Result<Self, EncodeFailure> {
+        let mut bytes = Vec::new();
+        make_room(&mut bytes, items.saturating_mul(width).saturating_add(2 * HEAD + WIDEST))?;
+        push_varint(&mut bytes, head(task, Shape::Fixed));
+        push_varint(&mut bytes, width as u64);
+        Ok(Self { bytes, width, items: 0 })
+    }
+
+    /// Appends one item: the first bytes of these, as many as the width says.
+    #[inline]
+    pub(crate) fn push(&mut self, item: &[u8; WIDEST]) {
+        // All of them, in a few moves, of which the rest is cut off again.
+        let end = self.bytes.len() + self.width;
+        self.bytes.extend_from_slice(item);
+        self.bytes.truncate(end);
+        self.items += 1;
+    }
+
+    /// How many items it has.
+    #[inline]
+    pub(crate) fn items(&self) -> u32 {
+        self.items
+    }
+
+    /// The request.
+    pub(crate) fn finish(self) -> Vec<u8> {
+        self.bytes
+    }
+}
+
 /// Puts requests of one call each into one, whose items are those calls, in this order.
 #[derive(Debug)]
 pub(crate) struct PackWriter {
@@ -174,7 +214,13 @@ impl RequestReader {
             Shape::Many => Some((head.task, self.cursor.find(request, head.len, number)?)),
             Shape::One => (number == 0).then_some((head.task, head.len..request.len())),
             Shape::Pack => in_pack(request, self.cursor.find(request, head.len, number)?),
+            Shape::Fixed => Some((head.task, head.fixed.find(request, number)?)),
         }
+    }
+
+    /// Where the items are whose arguments are all of the same width, if the request that was read last is of such.
+    pub(crate) fn fixed_items(&self) -> Option<FixedItems> {
+        self.head.filter(|head| head.shape == Shape::Fixed).map(|head| head.fixed)
     }
 
     #[cold]
@@ -199,13 +245,20 @@ struct Head {
     shape: Shape,
     /// How many bytes it takes.
     len: usize,
+    /// Where items of one width lie.
+    fixed: FixedItems,
 }
 
 impl Head {
     fn read(request: &[u8]) -> Option<Self> {
-        let (head, items) = take_varint(request)?;
-        let task = TaskId::from_wire(u32::try_from(head >> SHAPE_BITS).ok()?);
-        Some(Self { task, shape: Shape::of(head), len: request.len() - items.len() })
+        let (head, mut items) = take_varint(request)?;
+        let (task, shape) = (TaskId::from_wire(u32::try_from(head >> SHAPE_BITS).ok()?), Shape::of(head));
+        let mut width = 0;
+        if shape == Shape::Fixed {
+            (width, items) = take_varint(items)?;
+        }
+        let len = request.len() - items.len();
+        Some(Self { task, shape, len, fixed: FixedItems { start: len, width: usize::try_from(width).ok()? } })
     }
 }
 
@@ -268,6 +321,8 @@ enum Shape {
     Many = 1,
     /// Requests of one call each.
     Pack = 2,
+    /// Many of one task, all of the same width.
+    Fixed = 3,
 }
 
 impl Shape {
@@ -275,7 +330,8 @@ impl Shape {
         match head & ((1 << SHAPE_BITS) - 1) {
             0 => Self::One,
             1 => Self::Many,
-            _ => Self::Pack,
+            2 => Self::Pack,
+            _ => Self::Fixed,
         }
     }
 }
@@ -351,144 +407,4 @@ fn take_long_varint(bytes: &[u8]) -> Option<(u64, &[u8])> {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-    use serde::Serializer;
-
-    use super::*;
-    use crate::task::decode;
-
-    impl RequestReader {
-        /// The call of an item, and its arguments.
-        fn item<'a>(&mut self, request: &'a [u8], number: u32) -> Option<(TaskId, &'a [u8])> {
-            let (task, arguments) = self.find(request, number)?;
-            Some((task, &request[arguments]))
-        }
-    }
-
-    fn pack<'a>(requests: impl Iterator<Item = &'a [u8]>) -> Vec<u8> {
-        let mut writer = PackWriter::default();
-        requests.for_each(|request| writer.push(request));
-        writer.finish()
-    }
-
-    fn id(number: u32) -> TaskId {
-        TaskId::from_wire(number)
-    }
-
-    fn batch<T: Serialize>(items: &[T]) -> Vec<u8> {
-        let mut writer = BatchWriter::new(id(7), 0).unwrap();
-        items.iter().for_each(|item| writer.push(item).unwrap());
-        assert_eq!(writer.items() as usize, items.len());
-        let length = writer.len();
-        let bytes = writer.finish();
-        assert_eq!(bytes.len(), length);
-        bytes
-    }
-
-    /// Writes something, and then fails or panics.
-    struct Failing {
-        panics: bool,
-    }
-
-    impl Serialize for Failing {
-        fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-            struct Inner(bool);
-            impl Serialize for Inner {
-                fn serialize<S: Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
-                    assert!(!self.0, "a panic in Serialize");
-                    Err(serde::ser::Error::custom("no"))
-                }
-            }
-            ("some text", Inner(self.panics)).serialize(serializer)
-        }
-    }
-
-    #[test]
-    fn a_single_request_is_its_arguments() {
-        let bytes = encode_single(id(300), &(1_u8, "text"), 64).unwrap();
-        let mut reader = RequestReader::default();
-        let (task, arguments) = reader.item(&bytes, 0).unwrap();
-        assert_eq!(task, id(300));
-        assert_eq!(decode::<(u8, String)>(arguments), Ok((1, "text".to_owned())));
-        assert!(reader.item(&bytes, 1).is_none());
-    }
-
-    #[test]
-    fn an_item_that_fails_or_panics_leaves_the_batch_as_it_was() {
-        let mut writer = BatchWriter::new(id(7), 0).unwrap();
-        writer.push(&"first").unwrap();
-        writer.push(&Failing { panics: false }).unwrap_err();
-        writer.push(&"second").unwrap();
-        let push_panicking = std::panic::AssertUnwindSafe(|| writer.push(&Failing { panics: true }));
-        std::panic::catch_unwind(push_panicking).unwrap_err();
-        assert_eq!(writer.items(), 2);
-        assert_eq!(writer.finish(), batch(&["first", "second"]));
-    }
-
-    #[test]
-    fn a_pack_has_the_calls_that_were_put_into_it_and_no_packs() {
-        let requests: Vec<Vec<u8>> =
-            (0..70).map(|n| encode_single(id(n), &vec![7_u8; n as usize * 3], 0).unwrap()).collect();
-        let bytes = pack(requests.iter().map(Vec::as_slice));
-        let mut reader = RequestReader::default();
-        for item in (0..70).chain([3, 69, 0]) {
-            let (task, arguments) = reader.item(&bytes, item).unwrap();
-            assert_eq!((task, decode::<Vec<u8>>(arguments)), (id(item), Ok(vec![7; item as usize * 3])));
-            assert_eq!(unpack(&bytes, item, &mut Cursor::default()), Some(requests[item as usize].as_slice()));
-        }
-        assert!(reader.item(&bytes, 70).is_none());
-        for other in [pack([bytes.as_slice()].into_iter()), pack([batch(&["one"]).as_slice()].into_iter())] {
-            assert!(RequestReader::default().item(&other, 0).is_none());
-        }
-        for other in [requests[0].clone(), batch(&["one"])] {
-            assert!(unpack(&other, 0, &mut Cursor::default()).is_none());
-        }
-    }
-
-    #[test]
-    fn a_request_too_large_for_memory_is_an_answer() {
-        let huge = isize::MAX as usize;
-        assert_eq!(encode_single(id(1), &(), huge), Err(EncodeFailure::NoMemory { size: huge as u64 }));
-        assert_eq!(BatchWriter::new(id(1), huge).unwrap_err(), EncodeFailure::NoMemory { size: huge as u64 });
-    }
-
-    proptest! {
-        #[test]
-        fn every_item_of_a_batch_is_found_in_any_order(
-            lengths in prop::collection::vec(prop_oneof![0_usize..300, 16_300_usize..16_500], 1..20),
-            order in prop::collection::vec(any::<prop::sample::Index>(), 1..20),
-        ) {
-            let items: Vec<Vec<u8>> = lengths.iter().enumerate().map(|(n, &length)| vec![n as u8; length]).collect();
-            let bytes = batch(&items);
-            let mut reader = RequestReader::default();
-            for index in order {
-                let number = index.index(items.len());
-                let (task, arguments) = reader.item(&bytes, number as u32).unwrap();
-                prop_assert_eq!(task, id(7));
-                let item = decode::<Vec<u8>>(arguments).unwrap();
-                prop_assert_eq!(&item, &items[number]);
-            }
-            prop_assert!(RequestReader::default().item(&bytes, items.len() as u32).is_none());
-        }
-
-        #[test]
-        fn any_bytes_are_a_request_or_none(bytes in prop::collection::vec(any::<u8>(), 0..64), items in any::<[u32; 3]>()) {
-            let (mut cursor, mut reader) = (Cursor::default(), RequestReader::default());
-            for number in items {
-                unpack(&bytes, number % 70, &mut cursor);
-                reader.item(&bytes, number % 70);
-                reader.item(&bytes, number);
-            }
-        }
-
-        #[test]
-        fn a_number_is_read_as_it_was_written(number in any::<u64>(), padding in 0_usize..3) {
-            let width = (varint_width(number) + padding).min(10);
-            let mut bytes = vec![0; width];
-            write_padded(&mut bytes, number);
-            bytes.push(9);
-            prop_assert_eq!(take_varint(&bytes), Some((number, &[9_u8][..])));
-        }
-    }
-}
+mod tests;

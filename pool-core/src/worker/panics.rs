@@ -61,10 +61,36 @@ pub(super) fn has_heard() -> bool {
 /// Does something of the pool's own in the middle of a call, whose panics are not the call's: it is as if there was none.
 #[inline]
 pub(super) fn pause<R>(step: impl FnOnce() -> R) -> R {
-    let running = RUNNING.replace(None);
+    let pause = Pause::begin();
     let value = step();
-    RUNNING.set(running);
+    pause.end();
     value
+}
+
+/// A time in which the pool does something of its own in the middle of a call. If it ends by a panic, that is the pool's.
+pub(super) struct Pause {
+    running: Option<Running>,
+}
+
+impl Pause {
+    #[inline]
+    pub(super) fn begin() -> Self {
+        Self { running: RUNNING.replace(None) }
+    }
+
+    /// Does something of the call's in between. If that panics the call does.
+    #[inline]
+    pub(super) fn interrupt<R>(&mut self, step: impl FnOnce() -> R) -> R {
+        RUNNING.set(self.running);
+        let value = step();
+        self.running = RUNNING.replace(None);
+        value
+    }
+
+    #[inline]
+    pub(super) fn end(self) {
+        RUNNING.set(self.running);
+    }
 }
 
 /// The end of a call in which there was a panic.

@@ -6,12 +6,12 @@
 
 use std::ops::Range;
 
-use pool_ipc::Job;
+use pool_ipc::{FixedEnd, Job};
 
 use super::{ROOM_KEPT, panics};
 use crate::sharing;
-use crate::task::{Calls, TaskId};
-use crate::wire::{RequestReader, mark_shared, write_value};
+use crate::task::{Calls, FixedCalls, TaskId};
+use crate::wire::{FIXED_VALUE, RequestReader, mark_shared, write_value};
 
 /// Where a row of calls has come to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,8 +49,27 @@ impl Calls for Row<'_> {
         self.job.request().get(self.first.clone()).unwrap_or_default()
     }
 
+    fn fixed_tag(&self) -> Option<u8> {
+        self.reader.fixed_items().map(|_| FIXED_VALUE)
+    }
+
+    fn go_on_fixed(&mut self, first: &[u8], run: &mut FixedCalls<'_>) {
+        let Some(items) = self.reader.fixed_items() else { return };
+        if !may_go_on() {
+            return;
+        }
+        let mut pause = panics::Pause::begin();
+        let end = self.job.publish_fixed(first, items, &mut |items| pause.interrupt(|| run(items, may_go_on)));
+        pause.end();
+        self.standing = match end {
+            FixedEnd::Answered => Standing::Answering,
+            FixedEnd::Claimed(item) => Standing::Claimed(item),
+            FixedEnd::Over => Standing::Over,
+        };
+    }
+
     fn go_on(&mut self, reply: &mut Vec<u8>) -> Option<&[u8]> {
-        if pool_ipc::is_soft_stop_heeded() || panics::has_heard() || reply.capacity() > ROOM_KEPT {
+        if !may_go_on() || reply.capacity() > ROOM_KEPT {
             return None;
         }
         if sharing::is_answer_shared() {
@@ -71,4 +90,10 @@ impl Calls for Row<'_> {
             _ => None,
         }
     }
+}
+
+/// Whether the next call may follow without a look at what else has to happen after this one.
+#[inline]
+fn may_go_on() -> bool {
+    !pool_ipc::is_soft_stop_heeded() && !panics::has_heard()
 }

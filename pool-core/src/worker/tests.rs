@@ -1,5 +1,7 @@
 //! The worker against a far end that is a list of frames.
 
+mod fixed;
+
 use std::collections::VecDeque;
 use std::io;
 use std::sync::Mutex;

@@ -18,6 +18,11 @@ pub(crate) struct Gate {
     listener: UnixListener,
 }
 
+/// What the gate of these numbers is called.
+pub(crate) fn name_of([process, number]: [u32; 2]) -> String {
+    format!("pool-core-gate-{process}-{number}")
+}
+
 /// A task that stands in the gate. Dropping it lets the task go.
 pub(crate) struct Held {
     _stream: UnixStream,
@@ -30,7 +35,7 @@ impl Gate {
     pub(crate) fn new() -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let name = format!("pool-core-gate-{}-{number}", std::process::id());
+        let name = name_of([std::process::id(), number]);
         let listener = UnixListener::bind_addr(&address(&name)).unwrap();
         Self { name, listener }
     }
@@ -38,6 +43,12 @@ impl Gate {
     /// What tasks call it by.
     pub(crate) fn name(&self) -> String {
         self.name.clone()
+    }
+
+    /// The same, for those whose arguments are numbers.
+    pub(crate) fn numbers(&self) -> [u32; 2] {
+        let numbers: Vec<u32> = self.name.rsplit('-').take(2).map(|number| number.parse().unwrap()).collect();
+        [numbers[1], numbers[0]]
     }
 
     /// Waits until a task has come.

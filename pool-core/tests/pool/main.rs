@@ -34,6 +34,7 @@ mod map;
 mod memory;
 mod memory_limits;
 mod nesting;
+mod numbers;
 mod order;
 mod outliving;
 mod panics;

@@ -38,6 +38,12 @@ impl<'a> Record<'a> {
         u8::try_from(len).ok().filter(|&tag| tag <= SHORT)
     }
 
+    /// How many bytes follow that one, if it is such a byte.
+    #[inline]
+    pub(crate) fn short_size(tag: u8) -> Option<usize> {
+        (tag <= SHORT).then_some(tag.into())
+    }
+
     pub(crate) fn write(self, to: &mut Vec<u8>) {
         let mut pointer = |tag: u8, a: u64, b: u64| {
             to.push(tag);
@@ -61,13 +67,22 @@ impl<'a> Record<'a> {
     }
 
     /// How many records a stream begins with, up to `most`, that have their bytes with them, and how many bytes those take.
-    pub(crate) fn inline_run(mut stream: &'a [u8], most: u32) -> (u32, usize) {
-        let (all, mut count, mut size) = (stream.len(), 0, 0);
-        while count < most
-            && let Some(Self::Inline(_)) = Self::read(&mut stream)
-        {
+    pub(crate) fn inline_run(stream: &'a [u8], most: u32) -> (u32, usize) {
+        let (mut count, mut size) = (0, 0);
+        while count < most {
+            // Most are short.
+            if let Some(&tag @ ..=SHORT) = stream.get(size) {
+                let end = size + 1 + usize::from(tag);
+                if end > stream.len() {
+                    break;
+                }
+                size = end;
+            } else {
+                let mut rest = stream.get(size..).unwrap_or_default();
+                let Some(Self::Inline(_)) = Self::read(&mut rest) else { break };
+                size = stream.len() - rest.len();
+            }
             count += 1;
-            size = all - stream.len();
         }
         (count, size)
     }

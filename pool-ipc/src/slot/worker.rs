@@ -12,6 +12,7 @@ use self::claiming::Claimed;
 #[cfg(all(target_os = "linux", not(pool_portable)))]
 pub(crate) use self::claiming::lend_fences;
 pub(crate) use self::closing::Closing;
+pub(crate) use self::fixed::SlotRun;
 #[cfg(all(target_os = "linux", not(pool_portable)))]
 pub(crate) use self::lingering::have_worker_spin;
 use self::stream::Stream;
@@ -24,6 +25,7 @@ use super::word::{self, Word};
 use crate::backend::Job;
 use crate::body::{Body, FrozenMemory, Inset, pieces};
 use crate::fence::Light;
+use crate::fixed::{FixedEnd, FixedItems, FixedRun};
 use crate::spin::Spin;
 use crate::terms::Assignment;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -355,6 +357,20 @@ impl<S: WorkerSide, E: DerefMut<Target = WorkerEnd<S>>> SlotJob<E> {
         }
     }
 
+    /// The request's bytes, of a frame that is not over for as long as they are borrowed.
+    fn bytes_of<'m>(memory: &'m Memory, payload: &'m Payload) -> &'m [u8] {
+        match payload {
+            Payload::Body(body) => body.as_slice(),
+            Payload::Region { offset, len } => {
+                // SAFETY: the parent writes this range before it posts the frame and leaves it alone until the frame is
+                // over, which it is not before the last item is published. Whoever borrows it has an item claimed, or none claimed yet, and
+                // lets go of it before he publishes what he has claimed. The worker itself has no writable mapping of it.
+                let bytes = unsafe { memory.request.borrow(*offset, *len) };
+                bytes.expect("the parent keeps to the layout")
+            }
+        }
+    }
+
     #[inline]
     fn word(&self) -> &AtomicU64 {
         self.memory.outcome.word(self.word)
@@ -386,14 +402,7 @@ impl<S: WorkerSide, E: DerefMut<Target = WorkerEnd<S>>> Job for SlotJob<E> {
         match &self.payload {
             Payload::Region { .. } if self.hold == Hold::Published => &[],
             Payload::Body(_) if self.recycled && self.hold == Hold::Published => &[],
-            Payload::Body(body) => body.as_slice(),
-            Payload::Region { offset, len } => {
-                // SAFETY: the parent writes this range before it posts the frame and leaves it alone until the frame is
-                // over, which it is not while `hold` says so; to publish takes `&mut self`, which ends the borrow. The
-                // worker itself has no writable mapping of it.
-                let bytes = unsafe { self.memory.request.borrow(*offset, *len) };
-                bytes.expect("the parent keeps to the layout")
-            }
+            payload => Self::bytes_of(&self.memory, payload),
         }
     }
 
@@ -416,6 +425,15 @@ impl<S: WorkerSide, E: DerefMut<Target = WorkerEnd<S>>> Job for SlotJob<E> {
             return self.claim_one();
         }
         self.go_on()
+    }
+
+    fn publish_fixed(
+        &mut self,
+        first: &[u8],
+        items: FixedItems,
+        run: &mut dyn FnMut(&mut FixedRun<'_>) -> bool,
+    ) -> FixedEnd {
+        self.run_fixed(first, items, run)
     }
 
     fn memory(&self) -> Option<FrozenMemory> {
@@ -443,6 +461,7 @@ mod assignment;
 mod bulk;
 mod claiming;
 mod closing;
+mod fixed;
 mod lingering;
 mod pace;
 #[cfg(feature = "simulation")]

@@ -120,7 +120,7 @@ mod tests {
         let (mut arguments, mut result) = (Vec::new(), Vec::new());
         crate::task::encode_into(&mut arguments, &args).unwrap();
         let entry = find(id_of_value(task, args)).unwrap();
-        (entry.run)(&mut Call::new(&mut Single(&arguments), &mut result));
+        (entry.run)(&mut Call::new(&mut Single { arguments: &arguments, fixed_tag: None }, &mut result));
         crate::task::decode(&result).unwrap()
     }
 

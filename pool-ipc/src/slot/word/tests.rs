@@ -1,3 +1,5 @@
+//! A worker and its parent, a step at a time: what each leaves in the word for the other.
+
 use proptest::prelude::*;
 
 use super::*;

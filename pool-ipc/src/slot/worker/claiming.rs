@@ -29,9 +29,9 @@ pub(super) fn light_fence(memory: &Memory) -> fence::Light {
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Claimed {
     /// The one that runs.
-    at: u32,
+    pub(super) at: u32,
     /// Where they end.
-    end: u32,
+    pub(super) end: u32,
 }
 
 impl<S: WorkerSide, E: DerefMut<Target = WorkerEnd<S>>> SlotJob<E> {
@@ -75,7 +75,7 @@ impl<S: WorkerSide, E: DerefMut<Target = WorkerEnd<S>>> SlotJob<E> {
 
     /// Publishes all before `next`, and takes a block from there on.
     #[inline(never)]
-    fn claim_block(&mut self, next: u32) -> Option<u32> {
+    pub(super) fn claim_block(&mut self, next: u32) -> Option<u32> {
         if self.is_full() {
             self.publish_laid();
             return self.claim_one();

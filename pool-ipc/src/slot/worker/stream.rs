@@ -12,7 +12,7 @@ use crate::slot::record::{MAX_POINTER, Record};
 use crate::slot::word::Word;
 
 /// The most that is set aside for the outcomes of one frame of several items.
-const STREAM_MAX: usize = 128 * 1024;
+const STREAM_MAX: usize = 256 * 1024;
 
 /// Where the outcomes of a frame go.
 #[derive(Clone, Copy, Debug)]
@@ -23,8 +23,19 @@ pub(super) struct Stream {
 }
 
 impl Stream {
-    fn room(&self) -> usize {
+    pub(super) fn room(&self) -> usize {
         self.len - self.written
+    }
+
+    /// Where the next outcome lies.
+    pub(super) fn end(&self) -> usize {
+        self.offset + self.written
+    }
+
+    /// Another outcome lies there. Gives how long the stream is now.
+    pub(super) fn lengthen(&mut self, by: usize) -> u64 {
+        self.written += by;
+        self.written as u64
     }
 }
 
@@ -46,9 +57,8 @@ impl<S: WorkerSide, E: DerefMut<Target = WorkerEnd<S>>> SlotJob<E> {
         if bytes.len() >= stream.room() {
             return false;
         }
-        self.memory.outcome.copy_in_behind(stream.offset + stream.written, tag, bytes);
-        stream.written += 1 + bytes.len();
-        let written = stream.written as u64;
+        self.memory.outcome.copy_in_behind(stream.end(), tag, bytes);
+        let written = stream.lengthen(1 + bytes.len());
         self.field(outcome::WRITTEN).store(written, Ordering::Relaxed);
         true
     }
@@ -87,14 +97,9 @@ impl<S: WorkerSide, E: DerefMut<Target = WorkerEnd<S>>> SlotJob<E> {
     pub(super) fn lay_record(&mut self) {
         let stream = self.stream();
         assert!(self.record.len() <= stream.room(), "an item is claimed only where there is room for its record");
-        self.memory.outcome.copy_in(stream.offset + stream.written, &self.record);
-        self.lengthen(stream, self.record.len());
-    }
-
-    fn lengthen(&mut self, stream: Stream, by: usize) {
-        let written = stream.written + by;
-        self.stream = Some(Stream { written, ..stream });
-        self.field(outcome::WRITTEN).store(written as u64, Ordering::Relaxed);
+        self.memory.outcome.copy_in(stream.end(), &self.record);
+        let written = self.stream.insert(stream).lengthen(self.record.len());
+        self.field(outcome::WRITTEN).store(written, Ordering::Relaxed);
     }
 
     fn stream(&mut self) -> Stream {
