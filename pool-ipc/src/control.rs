@@ -10,6 +10,7 @@
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags};
 use rustix::io::Errno;
@@ -25,6 +26,12 @@ pub(crate) const MAX_MESSAGE: usize = MAX_SAID + 64;
 
 /// The most descriptors that one message may carry.
 pub(crate) const MAX_DESCRIPTORS: usize = 4;
+
+/// How long a sender waits first that the kernel has no room for, wherever that is; each further pause is twice as long.
+const FIRST_PAUSE: Duration = Duration::from_millis(1);
+
+/// The last pause before it gives up.
+const LAST_PAUSE: Duration = Duration::from_millis(512);
 
 /// How often a read is repeated because the peer's end left an error on the socket. One is enough on every kernel.
 const RESET_READS: u32 = 3;
@@ -104,13 +111,23 @@ impl Control {
     /// Sends a message and waits for room. For a worker, whose parent reads without fail while it lives.
     ///
     /// # Errors
-    /// As for [`send`](Self::send), and also where waiting would not help: no memory, or too many descriptors under
-    /// way, for neither of which the kernel offers a wake-up.
+    /// As for [`send`](Self::send), and also where for about a second there was no memory, or too many descriptors were
+    /// under way. They may be anybody's, or such as only this worker would take in.
     pub(crate) fn send_waiting(&self, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> io::Result<()> {
+        self.send_by(|| self.try_send(bytes, fds))
+    }
+
+    fn send_by(&self, mut attempt: impl FnMut() -> rustix::io::Result<()>) -> io::Result<()> {
+        let mut pause = FIRST_PAUSE;
         loop {
-            match self.try_send(bytes, fds) {
+            match attempt() {
                 // The kernel reports room only once three quarters are free, so this does not spin.
                 Err(Errno::AGAIN) => self.wait_for(PollFlags::OUT)?,
+                // Of this it tells nobody the end.
+                Err(Errno::NOBUFS | Errno::TOOMANYREFS) if pause <= LAST_PAUSE => {
+                    std::thread::sleep(pause);
+                    pause *= 2;
+                }
                 result => return Ok(result?),
             }
         }

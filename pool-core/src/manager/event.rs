@@ -21,6 +21,8 @@ pub(crate) enum Event {
     Unfit(LinkId, Broken),
     /// Outcomes of `count` items came in, or a part of a frame came back.
     Progress { link: LinkId, count: usize },
+    /// The link did not take what the feeder had for it. Comes before [`Fed`](Self::Fed).
+    Refused(LinkId),
     /// The feeder has posted what it was told to, as far as that was possible.
     Fed(LinkId),
     /// Frames of this link were taken back: cancelled, or stolen for another worker.

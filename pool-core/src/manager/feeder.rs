@@ -50,7 +50,7 @@ fn feed(pool: &Pool, link: &Arc<dyn Link>, frames: usize, items: usize) {
     let mut last = if link.outstanding() == 0 { 0 } else { u64::MAX };
     // The first frame is posted whatever it has.
     let (mut left, mut items) = (frames, items);
-    let mut cut = Cut::Yes;
+    let (mut cut, mut refused) = (Cut::Yes, false);
     while left > 0 && items > 0 {
         let (frames, tasks) = match pool.backlog.pop_behind(last, left, cut) {
             Popped::Frame(frame) => {
@@ -69,15 +69,18 @@ fn feed(pool: &Pool, link: &Arc<dyn Link>, frames: usize, items: usize) {
         left -= tasks;
         items = items.saturating_sub(frames.iter().map(|frame| frame.items() as usize).sum());
         last = frames.iter().map(last_rank).fold(last, u64::max);
-        if feeding.take_all(frames).is_err() {
+        refused = feeding.take_all(frames).is_err();
+        if refused {
             break;
         }
     }
-    // Whether the link takes more is known to nobody any more.
-    let _ = feeding.post_pile();
+    refused |= feeding.post_pile().is_err();
     // What was reserved goes back, too: it is somebody else's now.
     pool.backlog.unreserve(left);
     let Feeding { limited, several, .. } = feeding;
+    if refused {
+        pool.tell(Event::Refused(link.id()));
+    }
     pool.tell(Event::Fed(link.id()));
     if several {
         pool.tell(Event::Burdened(link.id()));

@@ -10,6 +10,7 @@
 //! 4. Who never said hello is counted, and after a few of those in a row without any worker the pool is broken, instead of
 //!    starting processes for ever.
 //! 5. How many workers there are, and when one makes room for another, is said in [`staff`].
+//! 6. Who takes nothing, though it has nothing, is tried again later: [`refusal`].
 
 mod breaker;
 mod crowd;
@@ -19,6 +20,7 @@ mod growth;
 mod ladder;
 mod leaving;
 mod losses;
+mod refusal;
 mod retrying;
 mod split;
 mod staff;
@@ -34,6 +36,7 @@ use pool_ipc::LinkId;
 
 use self::breaker::Breaker;
 pub(crate) use self::breaker::RestartLimit;
+use self::refusal::Taking;
 use self::retrying::Retrying;
 use self::staff::Staff;
 pub(crate) use self::staff::{Staffing, allowance};
@@ -185,6 +188,7 @@ impl State {
                 self.break_down(broken, actions);
             }
             Event::Progress { link, count } => self.progress(link, count, view, actions),
+            Event::Refused(link) => self.refused(link),
             Event::Fed(link) => self.fed(link, view, actions),
             // A link that was offered can only have had a frame to recall if a caller took it and posted there.
             Event::Recalled(link) | Event::Withdrawn(link) => {
@@ -267,6 +271,7 @@ impl State {
             // Where it was, a caller has posted to it: also if all that came of that was given back.
             worker.offered = false;
             worker.rests_since = None;
+            worker.taking = Taking::Yes;
             worker.note_pace(count, view.now);
             worker.pace = view.pace.or(worker.pace);
         });
@@ -278,6 +283,7 @@ impl State {
     fn fed(&mut self, link: LinkId, view: View, actions: &mut Vec<Action>) {
         self.feeds -= 1;
         self.load(link, view.outstanding, |worker| worker.coming = 0);
+        self.note_refusal(link, view);
         if let Some(worker) = self.workers.get_mut(&link)
             && worker.outstanding > 1
             && !worker.timed
@@ -298,7 +304,7 @@ impl State {
         if worker.coming > 0 || worker.offered || worker.stage == Stage::Closing {
             return;
         }
-        if self.is_kept_back(link, view, actions) {
+        if self.is_kept_back(link, view, actions) || self.is_left_alone(link, view) {
             return;
         }
         let Some(worker) = self.workers.get(&link) else { return };

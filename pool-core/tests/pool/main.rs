@@ -42,6 +42,7 @@ mod parent_death;
 mod payloads;
 mod programs;
 mod recycling;
+mod refusals;
 mod registry;
 mod restarts;
 mod retries;

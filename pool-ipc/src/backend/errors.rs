@@ -21,7 +21,8 @@ pub struct Refused {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RefusedWhy {
-    /// All of its slots are taken; try again after the next outcome.
+    /// All of its slots are taken, or there is no way for so much at the moment; try again after the next outcome, or after
+    /// a while where none is due.
     Full,
     /// It was closed, or its worker is gone.
     Closed,

@@ -45,6 +45,23 @@ fn messages_arrive_whole_and_in_order() {
 }
 
 #[test]
+fn sender_that_waits_bears_too_many_descriptors_under_way_for_a_while_and_not_for_ever() {
+    let (one, _other) = Control::pair().unwrap();
+    let send = |errno: Errno, refusals: u32| {
+        let mut attempts = 0;
+        let sent = one.send_by(|| {
+            attempts += 1;
+            if attempts <= refusals { Err(errno) } else { Ok(()) }
+        });
+        (attempts, sent.map_err(|error| error.raw_os_error()))
+    };
+    assert_eq!(send(Errno::NOBUFS, 3), (4, Ok(())));
+    // 1, 2, 4 and so on to 512 milliseconds lie between them.
+    assert_eq!(send(Errno::TOOMANYREFS, 99), (11, Err(Some(libc::ETOOMANYREFS))));
+    assert_eq!(one.send_by(|| Err(Errno::PIPE)).unwrap_err().kind(), io::ErrorKind::BrokenPipe);
+}
+
+#[test]
 fn descriptors_arrive_close_on_exec() {
     let (one, other) = Control::pair().unwrap();
     let (sent, kept) = Control::pair().unwrap();

@@ -28,7 +28,7 @@ pub(super) struct Desk {
     pub(super) state: State,
     pub(super) now: Instant,
     /// Whether what waits are frames that came back.
-    overdue: bool,
+    pub(super) overdue: bool,
 }
 
 impl Desk {

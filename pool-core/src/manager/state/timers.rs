@@ -28,6 +28,8 @@ pub(super) enum Timer {
     Measure,
     /// The worker has stood aside for a while.
     Aside,
+    /// The worker, which has nothing, may take something again.
+    Room,
 }
 
 impl State {
@@ -55,6 +57,7 @@ impl State {
                 Timer::Leave => self.leave_is_due(link, view, actions),
                 Timer::Kill => actions.push(Action::Kill(link)),
                 Timer::Aside => self.takes_part(link, view, actions),
+                Timer::Room => self.room_is_due(link, view, actions),
                 Timer::Split => self.split_is_due(link, actions),
                 Timer::Patience if worker.outstanding <= 1 => worker.timed = false,
                 // What is on its way was submitted later, and would come to stand before what is taken back now.

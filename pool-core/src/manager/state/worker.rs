@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::refusal::Taking;
 use crate::error::LossTime;
 
 /// How long the frames that are posted ahead of a worker should keep it busy.
@@ -44,6 +45,8 @@ pub(super) struct Worker {
     pub(super) pace: Option<Duration>,
     /// When it was last heard to have finished something.
     pub(super) moved_at: Option<Instant>,
+    /// Whether it took what it was to be given last.
+    pub(super) taking: Taking,
     /// It is free and leaves what there is to others, until a timer is due.
     pub(super) stands_aside: bool,
     /// Whether the timer is set that watches over frames posted ahead.
@@ -97,6 +100,7 @@ impl Worker {
             since: None,
             pace: None,
             moved_at: None,
+            taking: Taking::Yes,
             stands_aside: false,
             timed: false,
             burdened: false,

@@ -191,14 +191,18 @@ impl Model {
                 self.inbox.push_back(Event::Started(link));
             }
             Action::Feed { link, items: frames } => {
-                match self.workers.get_mut(&link).filter(|worker| !worker.closed) {
+                let refuses = self.random.below(8) == 0;
+                match self.workers.get_mut(&link).filter(|worker| !worker.closed && !refuses) {
                     Some(worker) => {
                         let room = frames.min(self.allowance - worker.given);
                         worker.held += room;
                         worker.given += room;
                         self.backlog += frames - room;
                     }
-                    None => self.backlog += frames,
+                    None => {
+                        self.backlog += frames;
+                        self.inbox.push_back(Event::Refused(link));
+                    }
                 }
                 self.inbox.push_back(Event::Fed(link));
             }
