@@ -22,7 +22,7 @@ use crate::backend::{Link, LinkEvent, LinkId};
 use crate::job_control;
 use crate::look::{Looks, Next};
 use crate::slot::bulk::REST;
-use crate::spin::Spin;
+use crate::spin::{Spin, Waiting};
 use crate::stderr::{Ear, Repeater, WorkerStderr};
 
 /// How many events one wait takes from the kernel.
@@ -91,6 +91,15 @@ struct Turn {
     unheard: u32,
 }
 
+/// What there was before a sleep.
+#[derive(Debug)]
+enum Found {
+    /// Something, and nobody needs to look at the set.
+    Something,
+    /// Nothing. Nobody rings, and the sleep is to end, when the nap is over, if it is one.
+    Nothing { nap: Option<Instant> },
+}
+
 /// After so many waits that found something by looking the set is looked at, too: it tells of ends and of messages.
 const MOST_UNHEARD: u32 = 32;
 
@@ -153,11 +162,12 @@ impl ProcessHub {
 
     pub(crate) fn wait(&self, deadline: Option<Instant>, events: &mut Vec<LinkEvent>) {
         let mut turn = self.turn.lock();
-        if !turn.spin.is_off() && self.has_found(&mut turn, events) {
-            return;
-        }
+        let nap = match self.look_first(&mut turn, events) {
+            Found::Something => return,
+            Found::Nothing { nap } => nap,
+        };
         let deadline = if events.is_empty() { deadline } else { Some(Instant::now()) };
-        let deadline = turn.rest.into_iter().chain(deadline).min();
+        let deadline = turn.rest.into_iter().chain(nap).chain(deadline).min();
         let timeout = turn.looks.bound(deadline).map(|deadline| deadline.saturating_duration_since(Instant::now()));
         // Where the duration is beyond what the kernel counts, 68 years will do.
         let timeout = timeout.map(|timeout| Timespec::try_from(timeout).unwrap_or(FOREVER));
@@ -187,9 +197,37 @@ impl ProcessHub {
         }
     }
 
-    /// Looks for a moment at the links that have something to do, whose workers need not ring meanwhile. True: there is
-    /// something, and nobody needs to look at the set.
-    fn has_found(&self, turn: &mut Turn, events: &mut Vec<LinkEvent>) -> bool {
+    /// Looks for a moment at the links that have something to do, before anybody sleeps.
+    fn look_first(&self, turn: &mut Turn, events: &mut Vec<LinkEvent>) -> Found {
+        if turn.spin.is_off() {
+            return Found::Nothing { nap: None };
+        }
+        let waiting = turn.spin.begin();
+        self.heed(waiting, turn, events)
+    }
+
+    fn heed(&self, waiting: Waiting, turn: &mut Turn, events: &mut Vec<LinkEvent>) -> Found {
+        match waiting {
+            Waiting::Nap(span) => {
+                // Whatever is rung for else, or told, ends it.
+                let _ = self.busy_links(turn);
+                return Found::Nothing { nap: Some(Instant::now() + span) };
+            }
+            Waiting::Look(begun) if self.look(begun, turn, events) => turn.unheard += 1,
+            Waiting::Look(_) | Waiting::Sleep => turn.unheard = MOST_UNHEARD,
+        }
+        if turn.unheard < MOST_UNHEARD {
+            return Found::Something;
+        }
+        turn.unheard = 0;
+        for id in std::mem::take(&mut turn.disarmed) {
+            self.hear_bell(id, turn, events);
+        }
+        Found::Nothing { nap: None }
+    }
+
+    /// The links that have something to do. Their workers need not ring from now on.
+    fn busy_links(&self, turn: &mut Turn) -> Vec<Arc<dyn ProcessLink>> {
         let busy = |link: &&Arc<dyn ProcessLink>| link.outstanding() > 0;
         let links: Vec<_> = self.links.lock().values().filter(busy).cloned().collect();
         for link in &links {
@@ -198,22 +236,18 @@ impl ProcessHub {
                 link.disarm();
             }
         }
+        links
+    }
+
+    fn look(&self, begun: Instant, turn: &mut Turn, events: &mut Vec<LinkEvent>) -> bool {
+        let links = self.busy_links(turn);
         let mut was_roused = false;
         let mut look = || {
             links.iter().for_each(|link| link.peek(events));
             was_roused = self.roused.swap(false, Ordering::SeqCst);
             was_roused || !events.is_empty()
         };
-        let found = !links.is_empty() && turn.spin.until(&mut look);
-        turn.unheard = if found { turn.unheard + 1 } else { MOST_UNHEARD };
-        if turn.unheard < MOST_UNHEARD {
-            return true;
-        }
-        turn.unheard = 0;
-        for id in std::mem::take(&mut turn.disarmed) {
-            self.hear_bell(id, turn, events);
-        }
-        false
+        !links.is_empty() && turn.spin.until(begun, &mut look)
     }
 
     /// Has links let go of what they do not use, and tells when to ask again.

@@ -26,6 +26,7 @@ mod terms;
 mod look;
 mod fence;
 mod fixed;
+mod preemption;
 mod spin;
 mod stderr;
 mod slot;

@@ -150,3 +150,19 @@ fn who_does_not_look_has_every_worker_ring() {
     assert_eq!(told(&hub, 1), ["control"]);
     assert_eq!(link.disarmed.load(Ordering::Relaxed), 0);
 }
+
+#[test]
+fn who_naps_has_nobody_ring_and_looks_at_nothing_until_the_nap_is_over() {
+    let hub = ProcessHub::new(Duration::from_millis(1)).unwrap();
+    let link = Talker::new(Source::Bell);
+    hub.watch(Arc::<Talker>::clone(&link)).unwrap();
+    let (mut turn, mut events) = (Turn::default(), Vec::new());
+    let span = Duration::from_millis(5);
+    let before = Instant::now();
+    let found = hub.heed(Waiting::Nap(span), &mut turn, &mut events);
+    assert!(matches!(found, Found::Nothing { nap: Some(until) } if until >= before + span), "{found:?}");
+    assert!(events.is_empty());
+    assert_eq!((link.disarmed.load(Ordering::Relaxed), link.bells.load(Ordering::Relaxed)), (1, 0));
+    assert!(matches!(hub.heed(Waiting::Sleep, &mut turn, &mut events), Found::Nothing { nap: None }));
+    assert_eq!((link.disarmed.load(Ordering::Relaxed), link.bells.load(Ordering::Relaxed)), (1, 1), "it rings again");
+}

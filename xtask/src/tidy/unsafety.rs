@@ -29,6 +29,7 @@ const FILES: &[(&str, &str)] = &[
     ("pool-ipc/src/launch/tests/isolated.rs", "plays a host in a process of its own"),
     ("pool-ipc/src/memfd.rs", "maps shared memory"),
     ("pool-ipc/src/memfd/tests.rs", "writes over a mapping, as a hostile worker may"),
+    ("pool-ipc/src/preemption.rs", "asks the kernel how often a thread was preempted"),
     ("pool-ipc/src/process.rs", "asks to hear of forks and of the orderly end, and ends the process there"),
     ("pool-ipc/src/signals.rs", "sets a worker's signal table"),
     ("pool-ipc/src/slot/region.rs", "words and bytes in shared memory"),

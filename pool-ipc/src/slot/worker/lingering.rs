@@ -8,7 +8,7 @@ use crate::slot::layout::{outcome, request};
 use crate::slot::ledger::lap_of;
 use crate::slot::parent::Memory;
 use crate::slot::word::Word;
-use crate::spin::Spin;
+use crate::spin::{Spin, Waiting};
 
 /// Tells the worker, before it is there, how long it is to look for a frame before it sleeps.
 #[cfg(all(target_os = "linux", not(pool_portable)))]
@@ -27,10 +27,17 @@ impl<S: WorkerSide> WorkerEnd<S> {
         if self.spin.is_off() {
             return;
         }
+        let start = loop {
+            match self.spin.begin() {
+                Waiting::Look(start) => break start,
+                Waiting::Nap(span) => std::thread::sleep(span),
+                Waiting::Sleep => return,
+            }
+        };
         let (slot, lap) = (self.slot(), lap_of(self.sequence));
         let Self { spin, memory, closing, .. } = self;
         let word = memory.outcome.word(outcome::word(slot));
         // Whether there was something is seen by the look that follows.
-        let _ = spin.until(|| Word::load(word).lap() == lap || closing.is_closing());
+        let _ = spin.until(start, || Word::load(word).lap() == lap || closing.is_closing());
     }
 }
