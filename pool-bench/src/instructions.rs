@@ -45,7 +45,7 @@ const WAYS: [Way; 3] = [
         about: "a submit, then its result, and only then the next",
         drive: one_by_one,
         counts: [500, 2500],
-        budget: Cost { whole: 10_000.0, worker: 1400.0 },
+        budget: Cost { whole: 8500.0, worker: 1400.0 },
     },
     Way {
         name: "flood",

@@ -143,11 +143,6 @@ pub trait Link: fmt::Debug + Send + Sync {
     /// The item that the worker runs, by a look that may be out of date at once.
     fn running(&self) -> Option<Running>;
 
-    /// How long an item takes the far end from where it begins, averaged, where it says so: not how long it waited. A hint.
-    fn pace(&self) -> Option<Duration> {
-        None
-    }
-
     /// The shortest time limit of the posted items that nobody has begun, by such a look.
     fn shortest_timeout(&self) -> Option<Duration>;
 
@@ -163,6 +158,13 @@ pub trait Link: fmt::Debug + Send + Sync {
     /// How many frames are posted and not fully delivered.
     fn outstanding(&self) -> usize;
 
+    /// All that there is to know of what it has to do, by one look that may be out of date at once.
+    fn load(&self) -> Load {
+        let outstanding = self.outstanding();
+        let unclaimed = if outstanding == 0 { 0 } else { self.unclaimed() };
+        Load { outstanding, unclaimed, room: self.room(), pace: None }
+    }
+
     /// Appends the outcomes that are ready.
     fn collect(&self, events: &mut Vec<LinkEvent>);
 
@@ -172,6 +174,24 @@ pub trait Link: fmt::Debug + Send + Sync {
     /// Sends a signal to the worker (and, with `group`, to all that stayed in its process group, which the worker itself may
     /// have left). It can only ever hit this worker: false means that it had ended already, or that the backend has no processes.
     fn signal(&self, signal: i32, group: bool) -> bool;
+}
+
+/// What a link has to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Load {
+    /// As [`Link::outstanding`].
+    pub outstanding: usize,
+    /// As [`Link::unclaimed`].
+    pub unclaimed: usize,
+    /// As [`Link::room`].
+    pub room: usize,
+    /// How long an item takes the far end from where it begins, averaged, where it says so: not how long it waited. A hint.
+    pub pace: Option<Duration>,
+}
+
+impl Load {
+    /// Of a link that nothing was ever posted to.
+    pub const NONE: Self = Self { outstanding: 0, unclaimed: 0, room: usize::MAX, pace: None };
 }
 
 /// How much [`Link::recall_tail`] takes.

@@ -5,6 +5,7 @@
 //! an event means is the link's matter ([`ProcessLink`]); the hub only finds the link.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fmt;
 use std::io;
 use std::mem::MaybeUninit;
@@ -80,6 +81,8 @@ pub(crate) struct ProcessHub {
 /// When the hub does something by itself.
 #[derive(Debug, Default)]
 struct Turn {
+    /// Those links that have told something before: whoever waits finds them without the lock of all.
+    known: BTreeMap<LinkId, Arc<dyn ProcessLink>>,
     looks: Looks,
     /// When links are asked to let go of what they do not use.
     rest: Option<Instant>,
@@ -266,26 +269,38 @@ impl ProcessHub {
         if number & 3 == Source::Bell as u64 {
             return self.hear_bell(id, turn, events);
         }
-        let Some(link) = self.link(id) else { return };
+        let Some(link) = self.find(&mut turn.known, id) else { return };
         if number & 3 == Source::Control as u64 {
             link.on_control(events);
         } else {
             link.on_exit(events);
+            turn.known.remove(&id);
             self.links.lock().remove(&id);
         }
     }
 
     fn hear_bell(&self, id: LinkId, turn: &mut Turn, events: &mut Vec<LinkEvent>) {
-        if let Some(link) = self.link(id) {
+        let Turn { known, disarmed, looks, rest, .. } = turn;
+        if let Some(link) = self.find(known, id) {
             // It rings from now on.
-            turn.disarmed.retain(|disarmed| *disarmed != id);
-            turn.looks.note(id, link.on_bell(events));
-            turn.rest = turn.rest.or_else(|| link.rests_at());
+            disarmed.retain(|disarmed| *disarmed != id);
+            looks.note(id, link.on_bell(events));
+            *rest = rest.or_else(|| link.rests_at());
         }
     }
 
-    fn link(&self, id: LinkId) -> Option<Arc<dyn ProcessLink>> {
-        self.links.lock().get(&id).cloned()
+    fn find<'k>(
+        &self,
+        known: &'k mut BTreeMap<LinkId, Arc<dyn ProcessLink>>,
+        id: LinkId,
+    ) -> Option<&'k Arc<dyn ProcessLink>> {
+        match known.entry(id) {
+            Entry::Occupied(link) => Some(link.into_mut()),
+            Entry::Vacant(place) => {
+                let link = self.links.lock().get(&id).cloned()?;
+                Some(place.insert(link))
+            }
+        }
     }
 }
 

@@ -4,21 +4,23 @@
 //! Bounded like the real thing. A seeded fault plan makes workers die, stall, garble and lose doorbells. What threads
 //! cannot do (be killed, have exit codes, die without harm) is declared in its abilities.
 
+mod awaited;
 mod fault;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::io;
 use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use parking_lot::{Condvar, Mutex};
+use parking_lot::Mutex;
 
+use self::awaited::Awaited;
 pub use self::fault::{Fault, FaultPlan};
 use self::fault::{Faults, FaultyJob};
 use crate::backend::{
-    Abilities, Backend, Corrupt, FarEnd, Hub, Job, Link, LinkEvent, LinkId, MAX_SAID, OpenError, Refused, Share,
+    Abilities, Backend, Corrupt, FarEnd, Hub, Job, Link, LinkEvent, LinkId, Load, MAX_SAID, OpenError, Refused, Share,
     StartError, StartOrder, Ticket,
 };
 use crate::exit::ExitCause;
@@ -75,29 +77,35 @@ impl Backend for InProcess {
         Ok(Arc::new_cyclic(|this| HeapHub {
             this: this.clone(),
             plan: self.plan.clone(),
-            inbox: Mutex::default(),
-            changed: Condvar::new(),
-            looks: Mutex::default(),
+            inbox: Awaited::default(),
+            turn: Mutex::default(),
             links: Mutex::default(),
         }))
     }
 }
 
-/// Where the links of one pool meet: a list of what happened, and a condition variable.
+/// Where the links of one pool meet: a list of what happened, for which one thread waits.
 struct HeapHub {
     this: Weak<Self>,
     plan: Option<FaultPlan>,
-    inbox: Mutex<Inbox>,
-    changed: Condvar,
-    looks: Mutex<Looks>,
-    links: Mutex<HashMap<LinkId, Arc<HeapLink>>>,
+    inbox: Awaited<Inbox>,
+    /// Held by the one thread that waits.
+    turn: Mutex<Turn>,
+    links: Mutex<BTreeMap<LinkId, Arc<HeapLink>>>,
+}
+
+#[derive(Default)]
+struct Turn {
+    looks: Looks,
+    /// What is being reported. Empty between two waits, kept for its memory.
+    news: Vec<(LinkId, News)>,
 }
 
 /// What happened since the last wait, in order. Bounded by the number of links but for what workers say, of which a
 /// worker sends one message before it serves.
 #[derive(Default)]
 struct Inbox {
-    news: VecDeque<(LinkId, News)>,
+    news: Vec<(LinkId, News)>,
     woken: bool,
 }
 
@@ -110,22 +118,17 @@ enum News {
 
 impl HeapHub {
     fn tell(&self, link: LinkId, news: News) {
-        self.inbox.lock().news.push_back((link, news));
-        self.changed.notify_all();
+        self.inbox.change(|inbox| inbox.news.push((link, news)));
     }
 
-    fn look(&self, id: LinkId, link: &HeapLink, events: &mut Vec<LinkEvent>) {
-        match link.parent.collect_by_turns(events) {
-            Ok(next) => self.looks.lock().note(id, next),
-            Err(_) => link.give_up(),
-        }
-    }
-
-    fn report(&self, id: LinkId, news: News, events: &mut Vec<LinkEvent>) {
+    fn report(&self, id: LinkId, news: News, looks: &mut Looks, events: &mut Vec<LinkEvent>) {
         let Some(link) = self.links.lock().get(&id).cloned() else { return };
         match news {
             News::Said(bytes) => events.push(LinkEvent::Said { link: id, bytes }),
-            News::Rung => self.look(id, &link, events),
+            News::Rung => match link.parent.collect_by_turns(events) {
+                Ok(next) => looks.note(id, next),
+                Err(_) => link.give_up(),
+            },
             News::Ended(cause) => {
                 self.links.lock().remove(&id);
                 link.end(cause, events);
@@ -168,30 +171,24 @@ impl Hub for HeapHub {
     }
 
     fn wait(&self, deadline: Option<Instant>, events: &mut Vec<LinkEvent>) {
-        let deadline = self.looks.lock().bound(deadline);
-        let mut inbox = self.inbox.lock();
-        while inbox.news.is_empty() && !inbox.woken {
-            match deadline {
-                None => self.changed.wait(&mut inbox),
-                Some(deadline) if self.changed.wait_until(&mut inbox, deadline).timed_out() => break,
-                Some(_) => {}
-            }
+        let mut turn = self.turn.lock();
+        let Turn { looks, news } = &mut *turn;
+        let deadline = looks.bound(deadline);
+        let happened = |inbox: &Inbox| !inbox.news.is_empty() || inbox.woken;
+        self.inbox.take(deadline, happened, |inbox| {
+            inbox.woken = false;
+            std::mem::swap(&mut inbox.news, news);
+        });
+        for (id, news) in news.drain(..) {
+            self.report(id, news, looks, events);
         }
-        inbox.woken = false;
-        let news = std::mem::take(&mut inbox.news);
-        drop(inbox);
-        for (id, news) in news {
-            self.report(id, news, events);
-        }
-        let due = self.looks.lock().take_due();
-        for id in due {
-            self.report(id, News::Rung, events);
+        for id in looks.take_due() {
+            self.report(id, News::Rung, looks, events);
         }
     }
 
     fn wake(&self) {
-        self.inbox.lock().woken = true;
-        self.changed.notify_all();
+        self.inbox.change(|inbox| inbox.woken = true);
     }
 }
 
@@ -286,8 +283,8 @@ impl Link for HeapLink {
         self.parent.running()
     }
 
-    fn pace(&self) -> Option<Duration> {
-        self.parent.pace()
+    fn load(&self) -> Load {
+        self.parent.load()
     }
 
     fn shortest_timeout(&self) -> Option<Duration> {
@@ -355,22 +352,15 @@ impl fmt::Debug for Shared {
 
 /// Where a worker thread sleeps. The lock closes the gap between the last look at the word and the sleep.
 #[derive(Debug, Default)]
-struct Parker {
-    lock: Mutex<()>,
-    roused: Condvar,
-}
+struct Parker(Awaited<()>);
 
 impl Parker {
     fn sleep(&self, word: &AtomicU64, seen: Word) {
-        let mut guard = self.lock.lock();
-        while Word::load(word).upper() == seen.upper() {
-            self.roused.wait(&mut guard);
-        }
+        self.0.take(None, |()| Word::load(word).upper() != seen.upper(), |()| ());
     }
 
     fn wake(&self) {
-        drop(self.lock.lock());
-        self.roused.notify_all();
+        self.0.change(|()| ());
     }
 }
 

@@ -95,7 +95,7 @@ pub mod simulation;
 #[cfg(all(target_os = "linux", not(pool_portable)))]
 pub use arrival::{Takeover, awaiting, awaits_one_function, depth, set_init_called};
 pub use backend::{
-    Abilities, Backend, Corrupt, FarEnd, HELLO_TIMEOUT, Hub, Job, Link, LinkEvent, LinkId, MAX_SAID, OpenError,
+    Abilities, Backend, Corrupt, FarEnd, HELLO_TIMEOUT, Hub, Job, Link, LinkEvent, LinkId, Load, MAX_SAID, OpenError,
     Refused, RefusedWhy, Share, StartError, StartOrder, Ticket,
 };
 pub use body::{Accompanied, Body, FrozenMemory, FrozenSlice, Inset, LARGE, SmallBytes};

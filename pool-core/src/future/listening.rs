@@ -55,7 +55,8 @@ impl Shared {
     pub(super) fn call_listeners(&self, settled: Settled) -> Vec<Callback> {
         let mut callbacks = Vec::new();
         let failed = settled.failed;
-        for listener in settled.listeners {
+        let Some(listeners) = settled.listeners else { return callbacks };
+        for listener in listeners {
             match listener {
                 Listener::Callback(callback) => callbacks.push(callback),
                 Listener::Waker(_, waker) => guard("a waker", || waker.wake()),

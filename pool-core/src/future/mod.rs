@@ -199,9 +199,8 @@ impl<T> Future<T> {
         }
     }
 
-    /// A handle of this future.
+    /// The first handle of this future.
     pub(crate) fn of(shared: Arc<Shared>) -> Self {
-        shared.add_handle();
         Self { shared, waker: None, value: PhantomData }
     }
 
@@ -315,6 +314,7 @@ impl<T: DeserializeOwned> IntoFuture for &Future<T> {
 
 impl<T> Clone for Future<T> {
     fn clone(&self) -> Self {
+        self.shared.add_handle();
         Self::of(Arc::clone(&self.shared))
     }
 }

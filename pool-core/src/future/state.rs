@@ -41,7 +41,7 @@ use crate::sync::{AtomicBool, AtomicU32, Condvar, Mutex, MutexGuard, Ordering, W
 /// What all handles of a future share with the one who completes it.
 pub(crate) struct Shared {
     origin: Arc<Origin>,
-    /// How many `Future` handles there are. Who completes the future is not counted.
+    /// How many `Future` handles there are, the first from the beginning. Who completes the future is not counted.
     handles: AtomicU32,
     /// There is an outcome: set once, under the lock, and looked at without.
     is_done: AtomicBool,
@@ -111,7 +111,7 @@ pub(super) enum NoOutcome {
 /// What a completed future leaves behind, to be called or dropped after the lock.
 #[must_use]
 pub(super) struct Settled {
-    pub(super) listeners: Listeners,
+    pub(super) listeners: Option<Listeners>,
     /// There is an error, and it is not that the task was cancelled.
     pub(super) failed: bool,
     /// Holds a link, whose last owner this may be.
@@ -133,7 +133,7 @@ impl Shared {
     pub(crate) fn of(origin: Arc<Origin>) -> Arc<Self> {
         Arc::new(Self {
             origin,
-            handles: AtomicU32::new(0),
+            handles: AtomicU32::new(1),
             is_done: AtomicBool::new(false),
             is_notified: AtomicBool::new(false),
             state: Mutex::new(State { place: Place::Queued, rare: None }),
@@ -466,7 +466,7 @@ impl Shared {
         debug_assert!(!state.is_done(), "the outcome is only set here, under the lock, by callers that saw none");
         let failed = outcome.as_ref().is_err_and(|error| !error.is_cancellation());
         self.is_done.store(true, Ordering::Release);
-        let listeners = state.rare.take().map(|rare| rare.listeners).unwrap_or_default();
+        let listeners = state.rare.take().map(|rare| rare.listeners);
         Settled { listeners, failed, _place: mem::replace(&mut state.place, Conclusion::from(outcome).into()) }
     }
 }

@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 
-use pool_ipc::{Link, LinkId, Share};
+use pool_ipc::{Link, LinkId, Load, Share};
 
 use crate::manager::Manager;
 use crate::manager::event::{Action, Event, View};
@@ -24,31 +24,39 @@ pub(super) struct Deciding {
 impl Manager {
     /// Asks the state, and does what it says, which may be more to tell it.
     pub(super) fn decide(&mut self, event: Event, now: Instant) {
-        let Deciding { mut events, mut actions } = std::mem::take(&mut self.deciding);
-        let mut first = Some(event);
-        while let Some(event) = first.take().or_else(|| events.pop_front()) {
-            let link = event.link().and_then(|id| self.pool.link(id));
-            let (outstanding, unclaimed, room) = link.as_ref().map_or((0, 0, usize::MAX), |link| {
-                let outstanding = link.outstanding();
-                (outstanding, if outstanding == 0 { 0 } else { link.unclaimed() }, link.room())
-            });
-            // What is doomed waits for no worker.
-            let waiting = if self.doom.is_some() { 0 } else { self.pool.backlog.waiting() };
-            let overdue = self.pool.backlog.is_overdue();
-            let delayed = self.to_be_tried_again() + self.pool.recalling();
-            let pace = link.as_ref().filter(|_| matches!(event, Event::Progress { .. })).and_then(|link| link.pace());
-            let view = View { now, waiting, overdue, outstanding, unclaimed, room, pace, delayed };
-            pool_ipc::tell!(Trace, "{event:?}, {} waiting, {outstanding} outstanding", view.waiting);
+        let Deciding { mut events, mut actions } = self.deciding.take().unwrap_or_default();
+        let mut next = Some(event);
+        while let Some(event) = next {
+            let mut link = event.link().and_then(|id| self.pool.link(id));
+            let view = self.view(link.as_deref(), now);
+            pool_ipc::tell!(Trace, "{event:?}, {} waiting, {} outstanding", view.waiting, view.outstanding);
             self.state.step(event, view, &mut actions);
             for action in actions.drain(..) {
                 pool_ipc::tell!(Trace, "  {action:?}");
-                match (action, &link) {
-                    (Action::Offer(id), Some(link)) if link.id() == id => self.pool.idle.offer(Arc::clone(link)),
-                    (action, _) => self.act(action, now, &mut events),
+                match action {
+                    Action::Offer(id) => self.offer(id, link.take()),
+                    action => self.act(action, now, &mut events),
                 }
             }
+            next = events.pop_front();
         }
-        self.deciding = Deciding { events, actions };
+        self.deciding = Some(Deciding { events, actions });
+    }
+
+    /// Offers a link, which may be this one.
+    fn offer(&self, id: LinkId, known: Option<Arc<dyn Link>>) {
+        let link = known.filter(|link| link.id() == id).or_else(|| self.pool.link(id));
+        link.into_iter().for_each(|link| self.pool.idle.offer(link));
+    }
+
+    /// What the state is told along with an event about this link, or about none.
+    fn view(&self, link: Option<&dyn Link>, now: Instant) -> View {
+        let Load { outstanding, unclaimed, room, pace } = link.map_or(Load::NONE, |link| link.load());
+        // What is doomed waits for no worker.
+        let waiting = if self.doom.is_some() { 0 } else { self.pool.backlog.waiting() };
+        let overdue = self.pool.backlog.is_overdue();
+        let delayed = self.to_be_tried_again() + self.pool.recalling();
+        View { now, waiting, overdue, outstanding, unclaimed, room, pace, delayed }
     }
 
     /// Carries out one action. Some of them have an answer.
@@ -63,7 +71,6 @@ impl Manager {
                 answers.push_back(Event::Recalled(id));
             }
             Action::Halve(id) => self.halve(id, answers),
-            Action::Offer(id) => self.with_link(id, |link| self.pool.idle.offer(Arc::clone(link))),
             Action::Withdraw(id) => {
                 let is_idle = self.pool.idle.withdraw_one(id);
                 answers.push_back(if is_idle { Event::Withdrawn(id) } else { Event::Taken(id) });
@@ -86,6 +93,7 @@ impl Manager {
                 answers.extend(self.fail_pending(|_| error.clone()));
             }
             Action::LeaveBehind => self.pool.leave_behind(),
+            Action::Offer(id) => self.offer(id, None),
             Action::Finish => {}
         }
     }

@@ -33,9 +33,9 @@ impl Delayed {
         self.by_time.insert((at, self.count), frame);
     }
 
-    fn take_due(&mut self, now: Instant) -> Vec<Frame> {
-        let due = |delayed: &Self| delayed.next().is_some_and(|at| at <= now);
-        std::iter::from_fn(|| if due(self) { self.by_time.pop_first() } else { None }).map(|(_, frame)| frame).collect()
+    fn pop_due(&mut self, now: Instant) -> Option<Frame> {
+        let is_due = self.next().is_some_and(|at| at <= now);
+        if is_due { self.by_time.pop_first().map(|(_, frame)| frame) } else { None }
     }
 
     /// Drops those whose items have an outcome. Whether there were any.
@@ -109,9 +109,8 @@ impl Manager {
 
     /// Gives those back whose pause is over.
     pub(super) fn resume(&mut self, now: Instant) {
-        let due = self.delayed.take_due(now);
-        if !due.is_empty() {
-            self.pool.backlog.give_back(due);
+        while let Some(frame) = self.delayed.pop_due(now) {
+            self.pool.backlog.give_back(vec![frame]);
         }
     }
 }

@@ -6,6 +6,7 @@
 use std::collections::HashSet;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 use pool_ipc::{Link, LinkId};
@@ -14,6 +15,8 @@ use pool_ipc::{Link, LinkId};
 #[derive(Debug, Default)]
 pub(crate) struct Idle {
     state: Mutex<State>,
+    /// How many are free. Changed under the lock, and looked at without.
+    count: AtomicUsize,
 }
 
 #[derive(Debug, Default)]
@@ -51,14 +54,14 @@ impl Idle {
         let mut state = self.state.lock();
         if state.names.insert(link.id()) {
             state.free.push(link);
+            self.recount(&state);
         }
     }
 
     /// A caller takes a link, to post one frame to it. Once it has, or has failed to, [`taken`](Self::taken) says so.
     pub(crate) fn take(&self) -> Option<Arc<dyn Link>> {
         let mut state = self.state.lock();
-        let link = state.free.pop()?;
-        state.names.remove(&link.id());
+        let link = self.pop(&mut state)?;
         state.taking.push(link.id());
         Some(link)
     }
@@ -73,24 +76,20 @@ impl Idle {
 
     /// The manager takes a link back.
     pub(crate) fn withdraw(&self) -> Option<Arc<dyn Link>> {
-        let mut state = self.state.lock();
-        let link = state.free.pop()?;
-        state.names.remove(&link.id());
-        Some(link)
+        self.pop(&mut self.state.lock())
     }
 
     /// The manager takes this link back. False: a caller has it, or nobody.
     pub(crate) fn withdraw_one(&self, id: LinkId) -> bool {
         let mut state = self.state.lock();
         state.free.retain(|link| link.id() != id);
+        self.recount(&state);
         state.names.remove(&id)
     }
 
     /// The link has ended.
     pub(crate) fn forget(&self, id: LinkId) {
-        let mut state = self.state.lock();
-        state.free.retain(|link| link.id() != id);
-        state.names.remove(&id);
+        self.withdraw_one(id);
     }
 
     /// Whether a caller may post to the link, or is about to.
@@ -99,7 +98,19 @@ impl Idle {
         state.names.contains(&id) || state.taking.contains(&id)
     }
 
+    /// How many are free, by a look that may be out of date at once.
     pub(crate) fn len(&self) -> usize {
-        self.state.lock().free.len()
+        self.count.load(Ordering::Relaxed)
+    }
+
+    fn pop(&self, state: &mut State) -> Option<Arc<dyn Link>> {
+        let link = state.free.pop()?;
+        state.names.remove(&link.id());
+        self.recount(state);
+        Some(link)
+    }
+
+    fn recount(&self, state: &State) {
+        self.count.store(state.free.len(), Ordering::Relaxed);
     }
 }

@@ -72,8 +72,8 @@ pub(crate) struct Manager {
     /// Those that fell due. Whoever has taken the turn has them run by the manager thread.
     callbacks: Vec<Callback>,
     tally: Tally,
-    /// Empty between two decisions, kept for their memory.
-    deciding: Deciding,
+    /// Empty between two decisions, kept for their memory. `None` in the middle of one.
+    deciding: Option<Deciding>,
     /// What is being stopped, by the link where it runs.
     sentences: HashMap<LinkId, Sentence>,
     /// Those that were killed for what they said.
@@ -118,7 +118,7 @@ impl Manager {
             completions: VecDeque::new(),
             callbacks: Vec::new(),
             tally: Tally::default(),
-            deciding: Deciding::default(),
+            deciding: Some(Deciding::default()),
             sentences: HashMap::new(),
             liars: HashSet::new(),
             stops: Stops::default(),
@@ -165,7 +165,7 @@ impl Manager {
         match inbox {
             Some(inbox) => self.hear(inbox, now),
             // Those that were noted before may be due.
-            None => self.note_stops(Vec::new(), now),
+            None => self.stop_what_is_due(now),
         }
         if self.abandoned {
             return None;
@@ -298,11 +298,11 @@ impl Manager {
     }
 
     fn report_progress(&mut self, now: Instant) {
-        let mut items = std::mem::take(&mut self.tally.items);
-        for (link, count) in items.drain(..) {
+        for index in 0..self.tally.items.len() {
+            let (link, count) = self.tally.items[index];
             self.decide(Event::Progress { link, count }, now);
         }
-        self.tally.items = items;
+        self.tally.items.clear();
     }
 
     fn receive(&mut self, link: LinkId, outcome: Outcome) {

@@ -174,9 +174,15 @@ impl Pool {
     ///
     /// # Errors
     /// There is no room for its payload. Nothing was queued.
-    pub(crate) fn submit(&self, mut frame: Frame) -> Result<(), SubmitError> {
+    pub(crate) fn submit(&self, frame: Frame) -> Result<(), SubmitError> {
+        let owner = Owner::clone(&frame.owner);
+        self.submit_for(&Work::of(&owner), frame)
+    }
+
+    /// The same, for who knows whose the frame is.
+    fn submit_for(&self, work: &Work<'_>, mut frame: Frame) -> Result<(), SubmitError> {
         frame.rank = self.backlog.next_rank();
-        match self.try_direct(frame)? {
+        match self.try_direct(work, frame)? {
             None => Ok(()),
             Some(frame) => {
                 self.backlog.push(frame);
@@ -194,7 +200,8 @@ impl Pool {
     pub(crate) fn submit_small(&self, shared: &mut Arc<Shared>, request: &[u8]) -> Result<(), SubmitError> {
         let together = self.packing.most;
         if together < 2 || self.backlog.is_empty() {
-            return self.submit(Frame::new(Arc::<Shared>::clone(shared), Body::copied(request), 1));
+            let frame = Frame::new(Arc::<Shared>::clone(shared), Body::copied(request), 1);
+            return self.submit_for(&Work::Single(shared), frame);
         }
         self.backlog.push_small(shared, request, together);
         self.nudge();
@@ -212,17 +219,19 @@ impl Pool {
     /// Whether the manager needs not hear of what comes to wait: there is nobody to have it, and somebody whose progress
     /// is heard.
     pub(crate) fn set_sated(&self, sated: bool) {
-        self.sated.store(sated, Ordering::SeqCst);
+        // Nobody but who takes the turns changes it.
+        if self.sated.load(Ordering::Relaxed) != sated {
+            self.sated.store(sated, Ordering::SeqCst);
+        }
     }
 
     /// Gives the frame back where no idle worker took it.
-    fn try_direct(&self, frame: Frame) -> Result<Option<Frame>, SubmitError> {
+    fn try_direct(&self, work: &Work<'_>, frame: Frame) -> Result<Option<Frame>, SubmitError> {
         if !self.backlog.is_empty() {
             return Ok(Some(frame));
         }
         let Some(link) = self.idle.take() else { return Ok(Some(frame)) };
-        let owner = Owner::clone(&frame.owner);
-        let (work, limited, several) = (Work::of(&owner), has_timeout(&frame), frame.items() > 1);
+        let (limited, several) = (has_timeout(&frame), frame.items() > 1);
         let posting = catch_unwind(AssertUnwindSafe(|| work.post(frame, &link)));
         self.idle.taken(link.id());
         let posting = posting.map_err(|payload| {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use pool_ipc::{Frame, Link, LinkEvent, LinkId, Refused, RefusedWhy, Running, Share, Ticket};
+use pool_ipc::{Frame, Link, LinkEvent, LinkId, Load, Refused, RefusedWhy, Running, Share, Ticket};
 
 /// A link with an allowance.
 #[derive(Debug)]
@@ -75,8 +75,8 @@ impl Link for Quota {
         self.link.running()
     }
 
-    fn pace(&self) -> Option<Duration> {
-        self.link.pace()
+    fn load(&self) -> Load {
+        Load { room: self.room(), ..self.link.load() }
     }
 
     fn shortest_timeout(&self) -> Option<Duration> {

@@ -308,29 +308,40 @@ impl State {
             return;
         }
         let Some(worker) = self.workers.get(&link) else { return };
-        if worker.outstanding == 0 && self.stands_aside(link, view) {
+        let (is_free, is_aside) = (worker.outstanding == 0, worker.stands_aside);
+        let is_at_rest = is_free && worker.stage == Stage::Ready;
+        if is_free && self.stands_aside(link, view) {
             return;
         }
-        self.comes_forward(link);
-        let workers = self.workers.len() - self.aside;
-        let Some(worker) = self.workers.get(&link) else { return };
+        if is_aside {
+            self.comes_forward(link);
+        }
+        if self.phase == Phase::Broken {
+            if is_free {
+                self.close(link, actions);
+            }
+        } else if view.waiting > 0
+            && let Some(items) = self.share_of(link, view)
+        {
+            self.feed(link, items, view, actions);
+        } else if is_at_rest && self.loaded > 0 {
+            actions.push(Action::Steal { thief: link });
+        } else if is_at_rest {
+            self.rest(link, view, actions);
+        }
+    }
+
+    /// How many items of those that wait a worker is to have, if it can take some.
+    fn share_of(&self, link: LinkId, view: View) -> Option<usize> {
+        let worker = self.workers.get(&link)?;
         let depth = worker.depth(self.limits.items_ahead);
         let is_free = worker.outstanding == 0;
         // One is being run, and is not unclaimed any more.
         let load = if is_free { 0 } else { view.unclaimed + 1 };
         let has_slots = worker.outstanding <= self.limits.frames_a_link / 2;
-        if self.phase == Phase::Broken {
-            if is_free {
-                self.close(link, actions);
-            }
-        } else if view.waiting > 0 && load <= depth / 2 && has_slots && (is_free || !view.overdue) {
-            let fair = view.waiting.div_ceil(workers).max(1);
-            self.feed(link, fair.min(depth - load).min(view.room), view, actions);
-        } else if is_free && worker.stage == Stage::Ready && self.loaded > 0 {
-            actions.push(Action::Steal { thief: link });
-        } else if is_free && worker.stage == Stage::Ready {
-            self.rest(link, view, actions);
-        }
+        let takes_some = load <= depth / 2 && has_slots && (is_free || !view.overdue);
+        let fair = view.waiting.div_ceil(self.workers.len() - self.aside).max(1);
+        takes_some.then(|| fair.min(depth - load).min(view.room))
     }
 
     fn feed(&mut self, link: LinkId, items: usize, view: View, actions: &mut Vec<Action>) {

@@ -61,9 +61,9 @@ impl Stops {
         }
     }
 
-    fn take_due(&mut self, now: Instant) -> Vec<Stop> {
-        let due = |stops: &Self| stops.next().is_some_and(|at| at <= now);
-        std::iter::from_fn(|| if due(self) { self.by_time.pop_first() } else { None }).map(|(_, stop)| stop).collect()
+    fn pop_due(&mut self, now: Instant) -> Option<Stop> {
+        let is_due = self.next().is_some_and(|at| at <= now);
+        if is_due { self.by_time.pop_first().map(|(_, stop)| stop) } else { None }
     }
 }
 
@@ -73,13 +73,20 @@ impl Manager {
         for stop in stops {
             self.stops.add(stop.at.unwrap_or(now), stop);
         }
-        let due = self.stops.take_due(now);
-        if due.is_empty() {
-            return;
+        self.stop_what_is_due(now);
+    }
+
+    /// Does what callers wanted to be done by now.
+    pub(super) fn stop_what_is_due(&mut self, now: Instant) {
+        let mut were_some = false;
+        while let Some(stop) = self.stops.pop_due(now) {
+            self.stop(stop, now);
+            were_some = true;
         }
-        due.into_iter().for_each(|stop| self.stop(stop, now));
-        // Once for all of them: it goes through everything that waits for another attempt.
-        self.forget_withdrawn(now);
+        if were_some {
+            // Once for all of them: it goes through everything that waits for another attempt.
+            self.forget_withdrawn(now);
+        }
     }
 
     /// Takes back what of the task nobody has begun, and sees to what runs of it.
@@ -279,7 +286,8 @@ mod tests {
             stops.add(now + Duration::from_secs(2), stop(&(Arc::new(()) as Owner)));
         }
         assert!(stops.by_time.len() <= FEW_STOPS + 1);
-        assert!(stops.take_due(now).is_empty());
-        assert_eq!(stops.take_due(now + Duration::from_secs(1)).len(), 1);
+        assert!(stops.pop_due(now).is_none());
+        let later = now + Duration::from_secs(1);
+        assert!(stops.pop_due(later).is_some() && stops.pop_due(later).is_none());
     }
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use pool_ipc::simulation::Near;
 use pool_ipc::{
-    Frame, Hub, Link, LinkEvent, LinkId, Refused, RefusedWhy, Running, Share, StartError, StartOrder, Ticket,
+    Frame, Hub, Link, LinkEvent, LinkId, Load, Refused, RefusedWhy, Running, Share, StartError, StartOrder, Ticket,
 };
 
 use crate::simulation::driver::{self, Others};
@@ -210,8 +210,9 @@ impl Link for SimulatedLink {
     }
 
     /// What it says of its tasks need not be so.
-    fn pace(&self) -> Option<Duration> {
-        self.world.upgrade().and_then(|world| world.plan.told_pace())
+    fn load(&self) -> Load {
+        let pace = self.world.upgrade().and_then(|world| world.plan.told_pace());
+        Load { outstanding: self.outstanding(), unclaimed: self.unclaimed(), pace, ..Load::NONE }
     }
 
     fn shortest_timeout(&self) -> Option<Duration> {

@@ -15,7 +15,7 @@ use rustix::fs::SealFlags;
 use rustix::io::Errno;
 
 use super::message::{self, Message};
-use crate::backend::{Corrupt, Link, LinkEvent, LinkId, Refused, Share, Ticket};
+use crate::backend::{Corrupt, Link, LinkEvent, LinkId, Load, Refused, Share, Ticket};
 use crate::child::Child;
 use crate::control::{Control, Received, Sent};
 use crate::frame::{Body, Frame, Frozen, Undelivered};
@@ -60,14 +60,13 @@ impl SharedLink {
         control: Control,
         ear: Option<Ear>,
     ) -> Self {
-        let channel = Channel { growth, control, inbox: Mutex::default(), shelf: Shelf::new() };
-        let slots = ParentEnd::new(id, Arc::new(memory), channel);
+        let slots = ParentEnd::new(id, Arc::new(memory), Channel::new(growth, control));
         Self { pid: child.pid(), slots, bell, child: Mutex::new(child), accused: AtomicBool::new(false), ear }
     }
 
     fn hear(&self, events: &mut Vec<LinkEvent>) {
         let link = self.slots.id();
-        let said = std::mem::take(&mut self.slots.side().inbox.lock().said);
+        let said = self.slots.side().take_said();
         events.extend(said.into_iter().map(|bytes| LinkEvent::Said { link, bytes }));
     }
 
@@ -118,8 +117,8 @@ impl Link for SharedLink {
         self.slots.running()
     }
 
-    fn pace(&self) -> Option<Duration> {
-        self.slots.pace()
+    fn load(&self) -> Load {
+        self.slots.load()
     }
 
     fn shortest_timeout(&self) -> Option<Duration> {
@@ -223,6 +222,8 @@ struct Channel {
     growth: Growth,
     control: Control,
     inbox: Mutex<Inbox>,
+    /// Something was said and not told yet. Changed under the lock of the inbox, and looked at without.
+    unheard: AtomicBool,
     shelf: Arc<Shelf>,
 }
 
@@ -265,6 +266,10 @@ enum Drained {
 }
 
 impl Channel {
+    fn new(growth: Growth, control: Control) -> Self {
+        Self { growth, control, inbox: Mutex::default(), unheard: AtomicBool::new(false), shelf: Shelf::new() }
+    }
+
     fn drain(&self) -> Result<Drained, Corrupt> {
         let mut inbox = self.inbox.lock();
         let mut buffer = std::mem::take(&mut inbox.buffer);
@@ -285,7 +290,18 @@ impl Channel {
             }
         };
         inbox.buffer = buffer;
+        self.unheard.store(!inbox.said.is_empty(), Ordering::Release);
         result
+    }
+
+    /// What was said since this was asked last.
+    fn take_said(&self) -> Vec<Vec<u8>> {
+        if !self.unheard.load(Ordering::Acquire) {
+            return Vec::new();
+        }
+        let mut inbox = self.inbox.lock();
+        self.unheard.store(false, Ordering::Release);
+        std::mem::take(&mut inbox.said)
     }
 }
 

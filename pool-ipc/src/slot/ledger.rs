@@ -36,6 +36,8 @@ pub(super) struct Ledger {
     marked: Option<(u64, u32)>,
     /// How long an item takes, by what the worker says, averaged.
     pub(super) pace: Option<Duration>,
+    /// What was read of a frame's outcomes. Of no meaning afterwards, kept for its memory.
+    pub(super) copy: Vec<u8>,
 }
 
 /// One posted frame.
@@ -109,6 +111,7 @@ impl Ledger {
             halted: None,
             marked: None,
             pace: None,
+            copy: Vec::new(),
         }
     }
 

@@ -111,10 +111,6 @@ impl<S: ParentSide> ParentEnd<S> {
         }
     }
 
-    pub(crate) fn outstanding(&self) -> usize {
-        self.ledger.lock().live
-    }
-
     /// Refuses posts from now on.
     pub(crate) fn close(&self) {
         self.ledger.lock().closed = true;
@@ -143,14 +139,14 @@ impl<S: ParentSide> ParentEnd<S> {
         if let Some(corrupt) = &ledger.corrupt {
             return Err(corrupt.clone());
         }
-        let result = self.sweep(&mut ledger, events, Until::InFlight).and_then(|()| {
+        let result = self.sweep(&mut ledger, events).and_then(|()| {
             self.let_go_on(&mut ledger);
             let ring = when(&ledger);
             word::arm(self.memory.outcome.word(outcome::ARMED), ring);
             if ring == Ring::AtItem {
                 self.halt_block(&mut ledger);
             }
-            self.sweep(&mut ledger, events, Until::InFlight).map(|()| ring)
+            self.sweep(&mut ledger, events).map(|()| ring)
         });
         ledger.mark();
         ledger.corrupt = result.as_ref().err().cloned();
@@ -171,7 +167,7 @@ impl<S: ParentSide> ParentEnd<S> {
         self.close();
         let mut ledger = self.ledger.lock();
         if ledger.corrupt.is_none() {
-            ledger.corrupt = self.sweep(&mut ledger, events, Until::End).err();
+            ledger.corrupt = self.sweep_through(&mut ledger, events).err();
         }
         let lost = ledger.settle(|entry| self.lawful(entry));
         let (corrupt, bulk) = (ledger.corrupt.clone(), ledger.stock.end());
@@ -241,32 +237,40 @@ impl<S: ParentSide> ParentEnd<S> {
         }
     }
 
-    /// Goes through the frames, oldest first.
-    fn sweep(&self, ledger: &mut Ledger, events: &mut Vec<LinkEvent>, until: Until) -> Result<(), Corrupt> {
-        let mut index = 0;
-        while let Some(entry) = ledger.entries.get_mut(index) {
-            match self.advance(entry, &mut ledger.live, events)? {
-                Advance::Over => {
-                    if let Some(mut entry) = ledger.entries.remove(index) {
-                        self.free(&mut entry, ledger);
-                    }
-                }
-                Advance::InFlight if until == Until::InFlight => break,
-                Advance::InFlight => index += 1,
+    /// Goes through the frames, oldest first, to the first that is not over: the worker walks the ring in order.
+    fn sweep(&self, ledger: &mut Ledger, events: &mut Vec<LinkEvent>) -> Result<(), Corrupt> {
+        while let Some(entry) = ledger.entries.front_mut() {
+            match self.advance(entry, &mut ledger.live, &mut ledger.copy, events)? {
+                Advance::Over => self.free_first(ledger),
+                Advance::InFlight => break,
             }
         }
         Ok(())
     }
 
-    /// Takes what has happened to a frame.
-    fn advance(&self, entry: &mut Entry, live: &mut usize, events: &mut Vec<LinkEvent>) -> Result<Advance, Corrupt> {
+    /// Goes through all of them, once the worker is gone: it may have left an item unpublished and gone on.
+    fn sweep_through(&self, ledger: &mut Ledger, events: &mut Vec<LinkEvent>) -> Result<(), Corrupt> {
+        for entry in &mut ledger.entries {
+            self.advance(entry, &mut ledger.live, &mut ledger.copy, events)?;
+        }
+        Ok(())
+    }
+
+    /// Takes what has happened to a frame. `copy` is memory to be used again.
+    fn advance(
+        &self,
+        entry: &mut Entry,
+        live: &mut usize,
+        copy: &mut Vec<u8>,
+        events: &mut Vec<LinkEvent>,
+    ) -> Result<Advance, Corrupt> {
         let glance = self.glance(entry);
         let word = glance.word;
         let Some(seen) = glance.item_by_item(entry.posted()) else {
             return Err(Corrupt::Word { slot: entry.slot(), word: word.0 });
         };
         let before = events.len();
-        let read = self.read(entry, seen.done(), events);
+        let read = self.read(entry, seen.done(), copy, events);
         // What could not be read stays in the ledger, and so does what was declined beyond it.
         let declined = (read.is_ok() && word.end() < entry.end).then(|| entry.split(word.end()));
         let over = entry.delivered == entry.end;
@@ -282,34 +286,41 @@ impl<S: ParentSide> ParentEnd<S> {
     }
 
     /// Tells the outcomes of an entry up to `done`, or up to the first that is malformed.
-    fn read(&self, entry: &mut Entry, done: u32, events: &mut Vec<LinkEvent>) -> Result<(), Corrupt> {
+    fn read(
+        &self,
+        entry: &mut Entry,
+        done: u32,
+        copy: &mut Vec<u8>,
+        events: &mut Vec<LinkEvent>,
+    ) -> Result<(), Corrupt> {
         if entry.delivered == done {
             return Ok(());
         }
-        let malformed = Corrupt::Record { slot: entry.slot() };
-        let mut stream = self.stream(entry).ok_or(malformed.clone())?;
+        let slot = entry.slot();
+        let malformed = || Corrupt::Record { slot };
+        let mut stream = self.stream(entry).ok_or_else(malformed)?;
         let written = self.outcome(outcome::area(entry.slot()) + outcome::WRITTEN).load(Ordering::Relaxed);
         let written = usize::try_from(written).ok().filter(|&written| written <= stream.len && written >= stream.read);
-        let fresh = written.ok_or(malformed.clone())? - stream.read;
-        let mut copy = Vec::new();
-        if !self.memory.outcome.copy_out(stream.offset + stream.read, fresh, &mut copy) {
-            return Err(malformed);
+        let fresh = written.ok_or_else(malformed)? - stream.read;
+        copy.clear();
+        if !self.memory.outcome.copy_out(stream.offset + stream.read, fresh, copy) {
+            return Err(malformed());
         }
         let (mut taken, mut copied) = (0, 0);
         let accompanied = !entry.payload.values().is_empty();
         while entry.delivered < done {
-            if !accompanied && let Some(size) = together::tell(self.id, entry, done, &mut copy, taken, events) {
+            if !accompanied && let Some(size) = together::tell(self.id, entry, done, copy, taken, events) {
                 taken += size;
                 continue;
             }
             let mut rest = &copy[taken..];
-            let record = Record::read(&mut rest).ok_or(malformed.clone())?;
+            let record = Record::read(&mut rest).ok_or_else(malformed)?;
             // Outcomes that were not taken yet do not overlap, so an honest arena cannot hold more than its size of them.
             if let Record::Arena { len, .. } = record {
                 let most = ARENA_SIZE as u64 + entry.room.as_ref().map_or(0, |room| room.bulk.len as u64);
                 copied += len.min(2 * most);
                 if copied > most {
-                    return Err(malformed);
+                    return Err(malformed());
                 }
             }
             let result = self.fetch(record, entry)?;
@@ -321,6 +332,9 @@ impl<S: ParentSide> ParentEnd<S> {
         }
         stream.read += taken;
         entry.stream = Some(stream);
+        if copy.capacity() > outcome::INLINE {
+            *copy = Vec::new();
+        }
         Ok(())
     }
 
@@ -359,14 +373,20 @@ impl<S: ParentSide> ParentEnd<S> {
         })
     }
 
-    fn free(&self, entry: &mut Entry, ledger: &mut Ledger) {
-        self.hear_pace(entry, ledger);
+    /// The first frame is over.
+    fn free_first(&self, ledger: &mut Ledger) {
+        let Some(entry) = ledger.entries.front_mut() else { return };
         let (lap, slot, sequence) = (entry.lap(), entry.slot(), entry.sequence);
+        let (block, room, took) = (entry.block.take(), entry.room.take(), self.took(entry));
         self.request(request::slot(slot) + request::COLLECTED).store(lap, Ordering::Release);
-        if let Some(block) = entry.block.take() {
+        drop(ledger.entries.pop_front());
+        if let Some(took) = took {
+            ledger.note_pace(took);
+        }
+        if let Some(block) = block {
             ledger.arena.give(block);
         }
-        if let Some(room) = entry.room.take()
+        if let Some(room) = room
             && self.outcome(outcome::area(slot) + outcome::KEPT).load(Ordering::Relaxed) == sequence + 1
         {
             ledger.stock.spoil(&room.bulk);
@@ -392,15 +412,6 @@ struct Place {
     kind: u64,
     at: u64,
     block: Option<super::arena::Block>,
-}
-
-/// How far a sweep goes.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Until {
-    /// To the first frame that is not over: the worker walks the ring in order.
-    InFlight,
-    /// Through all of them, once the worker is gone: it may have left an item unpublished and gone on.
-    End,
 }
 
 /// How far a frame is.

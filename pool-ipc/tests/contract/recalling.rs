@@ -28,6 +28,8 @@ pub(crate) fn contract_04_frame_recalled_before_its_claim_comes_back_and_never_s
         assert!(link.recall(ticket).is_none(), "it is recalled already");
     }
     assert_eq!((link.outstanding(), link.unclaimed()), (2, 1));
+    let load = link.load();
+    assert_eq!((load.outstanding, load.unclaimed, load.room), (2, 1, usize::MAX));
     held.release();
     assert_eq!(rig.outcome(&link).owner, 0);
     assert_eq!(rig.outcome(&link).result, Ok(1u32.to_le_bytes().to_vec()), "one item was begun before this one");

@@ -23,8 +23,7 @@ fn fuzz_control_messages_of_a_worker() {
 fn judge(input: &[u8]) -> u64 {
     let (near, far) = Control::pair().expect("there are descriptors");
     let far = OwnedFd::from(far);
-    let channel =
-        Channel { growth: Growth::ByDescriptor(kind(0)), control: near, inbox: Mutex::default(), shelf: Shelf::new() };
+    let channel = Channel::new(Growth::ByDescriptor(kind(0)), near);
     let mut pieces = Pieces(input);
     let mut verdicts = Vec::new();
     while !pieces.is_empty() && verdicts.len() < 300 {

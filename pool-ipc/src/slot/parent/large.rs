@@ -8,7 +8,7 @@ use std::time::Instant;
 use super::{ParentEnd, ParentSide, SentLarge};
 use crate::backend::{Refused, RefusedWhy, Ticket};
 use crate::frame::{Body, Frame};
-use crate::slot::bulk::{Advice, Granted, Room};
+use crate::slot::bulk::{Advice, Granted, Room, is_held};
 use crate::slot::layout::{SLOTS, outcome, request};
 use crate::slot::word;
 
@@ -76,7 +76,7 @@ impl<S: ParentSide> ParentEnd<S> {
         expect(dead_code, reason = "threads have none to let go of")
     )]
     pub(crate) fn rests_at(&self) -> Option<Instant> {
-        self.ledger.lock().stock.rests_at()
+        if is_held() { self.ledger.lock().stock.rests_at() } else { None }
     }
 
     /// Lets go of recycled memory that was not used for a while, and has the worker do the same.

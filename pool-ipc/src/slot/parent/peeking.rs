@@ -1,6 +1,6 @@
 //! Looking at a link whose worker need not ring, for a hub that looks for a moment before it sleeps.
 
-use super::{ParentEnd, ParentSide, Until};
+use super::{ParentEnd, ParentSide};
 use crate::backend::{Corrupt, LinkEvent};
 use crate::slot::layout::outcome;
 use crate::slot::word::{self, Word};
@@ -27,7 +27,7 @@ impl<S: ParentSide> ParentEnd<S> {
         if !ledger.entries.front().is_some_and(moved) {
             return Ok(());
         }
-        let swept = self.sweep(&mut ledger, events, Until::InFlight);
+        let swept = self.sweep(&mut ledger, events);
         ledger.mark();
         ledger.corrupt = swept.as_ref().err().cloned();
         swept

@@ -45,12 +45,6 @@ impl<S: ParentSide> ParentEnd<S> {
         frames
     }
 
-    /// How many items nobody has begun.
-    pub(crate) fn unclaimed(&self) -> usize {
-        let ledger = self.ledger.lock();
-        ledger.entries.iter().map(|entry| entry.end.saturating_sub(self.look(entry).next()) as usize).sum()
-    }
-
     pub(crate) fn is_running(&self, ticket: Ticket, item: u32) -> bool {
         let ledger = self.ledger.lock();
         let Some(entry) = ledger.index(ticket).and_then(|index| ledger.entries.get(index)) else { return false };
