@@ -28,7 +28,7 @@ const CROWDED: Duration = Duration::from_millis(250);
 const SPARED: Duration = Duration::from_micros(20);
 
 /// The longest that anybody leaves the processor to others at a time.
-const LONGEST_NAP: Duration = Duration::from_millis(40);
+const LONGEST_NAP: Duration = Duration::from_millis(5);
 
 /// Who looks, and how well that went.
 #[derive(Clone, Copy, Debug, Default)]
@@ -43,6 +43,8 @@ pub(crate) struct Spin {
     /// When the last look began.
     last: Option<Instant>,
     preempted_at: Option<Instant>,
+    /// Until when others are taken to want the processor.
+    crowded_until: Option<Instant>,
 }
 
 /// What somebody is to do who waits.
@@ -77,16 +79,20 @@ impl Spin {
         self.nap(now, was_preempted).map_or(Waiting::Look(now), Waiting::Nap)
     }
 
-    /// How long to leave the processor to others, if they want it. The kernel is asked only where there was time for them,
-    /// which between looks that find something there is not.
+    /// How long to leave the processor to others, if they want it: after each time that they had to take it, and whenever so much
+    /// was gained that it makes the longest nap. The kernel is asked only where there was time for others, which between
+    /// looks that find something there is not.
     fn nap(&mut self, now: Instant, was_preempted: impl FnOnce() -> bool) -> Option<Duration> {
         let last = self.last.replace(now).unwrap_or(now);
-        if now.saturating_duration_since(last) < GAP || !was_preempted() {
-            return None;
+        let was_preempted = now.saturating_duration_since(last) >= GAP && was_preempted();
+        if was_preempted {
+            let before = self.preempted_at.replace(now);
+            let is_crowded = before.is_some_and(|before| now.saturating_duration_since(before) < CROWDED);
+            self.crowded_until = is_crowded.then(|| now + CROWDED);
         }
-        let before = self.preempted_at.replace(now)?;
-        let is_crowded = now.saturating_duration_since(before) < CROWDED;
-        is_crowded.then(|| std::mem::take(&mut self.gained)).filter(|gained| *gained >= GAP)
+        let is_crowded = self.crowded_until.is_some_and(|until| now < until);
+        let is_due = (was_preempted && self.gained >= GAP) || self.gained >= LONGEST_NAP;
+        (is_crowded && is_due).then(|| std::mem::take(&mut self.gained))
     }
 
     /// Looks until there is something, and says whether there was.

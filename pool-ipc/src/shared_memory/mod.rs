@@ -48,7 +48,7 @@ impl SharedMemory {
     /// How long a worker that waits for a task, and the thread that waits for results, look at their memory before they
     /// sleep: at most a millisecond. By default they do not. Where processors are free, about as long as a sleeper takes to
     /// wake, some ten microseconds, spares most of the time that a single task takes; who looks in vain looks less and less
-    /// often. Where others want the processors, too, a task now and then takes some 40 ms longer: they are left to those for a
+    /// often. Where others want the processors, too, a task now and then takes some 5 ms longer: they are left to those for a
     /// part of what is gained.
     ///
     /// ```
