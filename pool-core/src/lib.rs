@@ -85,6 +85,10 @@ mod executor;
 #[doc(hidden)]
 pub mod simulation;
 
+#[cfg(loom)]
+#[doc(hidden)]
+pub use manager::modelled as model;
+
 pub use bytes::Bytes;
 pub use error::{
     Broken, CodecError, Coded, Exhausted, ForcedBy, ForcedShutdown, Killed, Loss, LossTime, NoMemory, NotFound, Panic,

@@ -5,12 +5,17 @@
 //! have, and which its own threads, on stacks at the same addresses, then tear. A fork made while all threads slept can
 //! so have a pool of its own.
 //!
-//! `future` takes the checker's twins under `--cfg loom`; everything else uses [`plain`] and is not modelled. `Arc` is std's
-//! in both worlds, since the checker's cannot point to a trait object.
+//! `future` and the manager's orders take the checker's twins under `--cfg loom`; everything else uses [`plain`] and is not
+//! modelled. `Arc` is std's in both worlds, since the checker's cannot point to a trait object.
+
+mod flag;
 
 use std::ops::{Deref, DerefMut};
 use std::time::Instant;
 
+pub(crate) use self::flag::Flag;
+#[cfg(loom)]
+pub(crate) use self::flag::loads;
 #[cfg(loom)]
 pub(crate) use self::modelled::{Condvar, Mutex, MutexGuard};
 #[cfg(not(loom))]
@@ -133,6 +138,7 @@ pub(crate) mod plain {
             self.waiting.load(Ordering::Relaxed) > 0
         }
 
+        #[cfg(not(loom))]
         pub(crate) fn notify_one(&self) {
             if self.waiting.load(Ordering::Relaxed) > 0 {
                 self.inner.notify_one();
@@ -150,6 +156,7 @@ pub(crate) mod plain {
 /// The model checker's lock and condition variable behind parking_lot's signatures.
 #[cfg(loom)]
 mod modelled {
+    use std::ops::{Deref, DerefMut};
     use std::time::Instant;
 
     use loom::sync::atomic::{AtomicU32, Ordering};
@@ -167,7 +174,7 @@ mod modelled {
         }
 
         pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
-            Held(Some(self.0.lock().expect(SOUND)))
+            Held(Some(Guard { mutex: &self.0, guard: self.0.lock().expect(SOUND) }))
         }
 
         pub(crate) fn get_mut(&mut self) -> &mut T {
@@ -175,7 +182,28 @@ mod modelled {
         }
     }
 
-    pub(crate) type MutexGuard<'a, T> = Held<loom::sync::MutexGuard<'a, T>>;
+    pub(crate) type MutexGuard<'a, T> = Held<Guard<'a, T>>;
+
+    /// The checker's guard, and what it guards.
+    #[derive(Debug)]
+    pub(crate) struct Guard<'a, T> {
+        mutex: &'a loom::sync::Mutex<T>,
+        guard: loom::sync::MutexGuard<'a, T>,
+    }
+
+    impl<T> Deref for Guard<'_, T> {
+        type Target = T;
+
+        fn deref(&self) -> &T {
+            &self.guard
+        }
+    }
+
+    impl<T> DerefMut for Guard<'_, T> {
+        fn deref_mut(&mut self) -> &mut T {
+            &mut self.guard
+        }
+    }
 
     /// Counts who waits, as the plain one does.
     #[derive(Debug)]
@@ -191,12 +219,20 @@ mod modelled {
 
         pub(crate) fn wait<T>(&self, guard: &mut MutexGuard<'_, T>) {
             self.waiting.fetch_add(1, Ordering::Relaxed);
-            guard.lend(|held| (self.inner.wait(held).expect(SOUND), ()));
+            guard.lend(|Guard { mutex, guard }| (Guard { mutex, guard: self.inner.wait(guard).expect(SOUND) }, ()));
             self.waiting.fetch_sub(1, Ordering::Relaxed);
         }
 
-        /// A model has no clock: no deadline ever passes in it.
-        pub(crate) fn wait_until<T>(&self, guard: &mut MutexGuard<'_, T>, _deadline: Instant) -> Wakeup {
+        /// A model has no clock: a deadline that has passed does so in a moment in which others may have the lock, and any
+        /// other one never.
+        pub(crate) fn wait_until<T>(&self, guard: &mut MutexGuard<'_, T>, deadline: Instant) -> Wakeup {
+            if deadline <= Instant::now() {
+                guard.lend(|Guard { mutex, guard }| {
+                    drop(guard);
+                    (Guard { mutex, guard: mutex.lock().expect(SOUND) }, ())
+                });
+                return Wakeup::TooLate;
+            }
             self.wait(guard);
             Wakeup::Look
         }
@@ -216,6 +252,12 @@ mod modelled {
             if self.waiting.load(Ordering::Relaxed) > 0 {
                 self.inner.notify_all();
             }
+        }
+    }
+
+    impl Default for Condvar {
+        fn default() -> Self {
+            Self::new()
         }
     }
 }

@@ -26,7 +26,8 @@ Runs, one after the other, and ends with a table:
   clippy    no warning, in any target of any crate
   docs      the documentation builds without a warning
   tidy      the project's own rules: order of modules, arrows between crates, ...
-  loom      the models of the word and wake-up protocols
+  loom      the models of the word and wake-up protocols, of futures, and of the
+            hand-over of the manager's turns
   portable  the crates compile as for a platform without our system calls
   test      cargo xtask test
   leaks     one process a test, and its stdout is closed right after its exit

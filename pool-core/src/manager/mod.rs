@@ -15,6 +15,8 @@ mod ending;
 mod event;
 pub(crate) mod feeder;
 mod idle;
+#[cfg(loom)]
+pub mod modelled;
 mod orders;
 mod pool;
 mod quota;

@@ -28,7 +28,7 @@ use pool_ipc::{Link, LinkId};
 
 use self::leaving::Standing;
 use crate::future::Callback;
-use crate::sync::plain::{Condvar, Mutex};
+use crate::sync::{Condvar, Mutex};
 
 /// What the feeder is told to do.
 pub(crate) enum Order {

@@ -29,7 +29,7 @@ use crate::manager::state::allowance;
 use crate::manager::stopping::Stop;
 use crate::manager::time_limits::TimeLimits;
 use crate::manager::work::Work;
-use crate::sync::{Wakeup, plain};
+use crate::sync::{Flag, Wakeup, plain};
 
 /// Makes the order for the next worker.
 pub(crate) type Recruiter = Box<dyn Fn() -> StartOrder + Send + Sync>;
@@ -60,7 +60,7 @@ pub(crate) struct Pool {
     links: Mutex<BTreeMap<LinkId, Arc<dyn Link>>>,
     inbox: Mutex<Inbox>,
     /// Whether the manager was woken and has not looked into its inbox since.
-    woken: AtomicBool,
+    woken: Flag,
     /// See [`set_sated`](Self::set_sated).
     sated: AtomicBool,
     /// Somebody has come to wait for a result, and left the turns to the manager.
@@ -136,7 +136,7 @@ impl Pool {
             idle: Idle::default(),
             links: Mutex::default(),
             inbox: Mutex::default(),
-            woken: AtomicBool::new(false),
+            woken: Flag::new(),
             sated: AtomicBool::new(false),
             waited: AtomicBool::new(false),
             gate: AtomicU8::new(OPEN),
@@ -346,7 +346,7 @@ impl Pool {
     /// Has the manager look at its inbox and the backlog.
     pub(crate) fn wake(&self) {
         // Whoever finds it woken has said before what it is to look at: it looks after it has forgotten that it was woken.
-        if !self.woken.load(Ordering::SeqCst) && !self.woken.swap(true, Ordering::SeqCst) {
+        if self.woken.raise() {
             self.hub.wake();
             // Nobody waits at the hub where the manager has left its turns to callers. Who leaves them then looks at `woken`.
             self.orders.call();
@@ -355,7 +355,7 @@ impl Pool {
 
     /// Whether somebody has said something that no turn has heard.
     pub(crate) fn is_woken(&self) -> bool {
-        self.woken.load(Ordering::SeqCst)
+        self.woken.is_raised()
     }
 
     /// What was said since the last look, if anything was: nothing is said without a wake-up.
@@ -363,7 +363,7 @@ impl Pool {
         if !self.is_woken() {
             return None;
         }
-        self.woken.store(false, Ordering::SeqCst);
+        self.woken.set(false);
         Some(std::mem::take(&mut *self.inbox.lock()))
     }
 

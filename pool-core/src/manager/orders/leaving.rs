@@ -8,12 +8,12 @@
 
 use std::mem;
 use std::ops::{Deref, DerefMut};
-use std::sync::atomic::{AtomicBool, Ordering};
+#[cfg(any(test, loom))]
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-use super::{Mind, Orders, Turns};
-use crate::sync::Wakeup;
-use crate::sync::plain::{Condvar, MutexGuard};
+use super::{Mind, Orders, State, Turns};
+use crate::sync::{Condvar, Flag, MutexGuard, Wakeup};
 
 /// How long nobody may have to hear workers, as long as nobody looks at what these do: at most twice this.
 pub(crate) const LEASE: Duration = Duration::from_millis(1);
@@ -22,21 +22,42 @@ pub(crate) const LEASE: Duration = Duration::from_millis(1);
 #[derive(Debug, Default)]
 pub(super) struct Standing {
     /// The mind is left, or about to be. Only changed under the lock of the orders.
-    is_left: AtomicBool,
+    is_left: Flag,
     /// For the manager: the mind was handed over, or it is to count the time again.
     back: Condvar,
-    /// For tests of what is not to wait for that: the lease has no end.
-    #[cfg(test)]
-    is_endless: AtomicBool,
+    /// For tests of what is not to wait for it, and of what is to be right however long that takes: another lease.
+    #[cfg(any(test, loom))]
+    lease: OnceLock<Duration>,
 }
 
 impl Standing {
     fn lease(&self) -> Duration {
-        #[cfg(test)]
-        if self.is_endless.load(Ordering::Relaxed) {
-            return Duration::from_secs(u64::from(u32::MAX));
+        #[cfg(any(test, loom))]
+        if let Some(lease) = self.lease.get() {
+            return *lease;
         }
         LEASE
+    }
+}
+
+/// A lease that does not end.
+#[cfg(any(test, loom))]
+pub(crate) const ENDLESS: Duration = Duration::from_secs(u32::MAX as u64);
+
+/// What a manager that stands by knows of the time in which callers had its mind.
+#[derive(Debug, Default)]
+pub(crate) struct Vigil {
+    /// How many times the mind had been left when it last looked.
+    leaves: u64,
+    /// Nobody has left it anew for a lease.
+    is_over: bool,
+}
+
+impl Vigil {
+    /// A wait has ended so.
+    fn note(&mut self, waited: Wakeup, leaves: u64) {
+        self.is_over = waited == Wakeup::TooLate && self.leaves == leaves;
+        self.leaves = leaves;
     }
 }
 
@@ -54,9 +75,9 @@ impl<M: Mind> Orders<M> {
     /// The mind.
     pub(crate) fn leave(&self, mind: Box<M>, is_quiet: impl FnOnce(&M) -> bool) -> Result<(), Box<M>> {
         let mut state = self.state.lock();
-        self.standing.is_left.store(true, Ordering::SeqCst);
+        self.standing.is_left.set(true);
         if !is_quiet(&mind) {
-            self.standing.is_left.store(false, Ordering::SeqCst);
+            self.standing.is_left.set(false);
             return Err(mind);
         }
         state.turns = Turns::Left(mind);
@@ -71,39 +92,49 @@ impl<M: Mind> Orders<M> {
     #[must_use]
     pub(crate) fn stand_by(&self) -> Box<M> {
         let mut state = self.state.lock();
-        let (mut seen, mut is_over) = (state.leaves, false);
+        let (mut vigil, mut waited) = (Vigil::default(), Wakeup::Look);
         loop {
-            match mem::replace(&mut state.turns, Turns::Kept) {
-                Turns::Returned(mind) => return mind,
-                Turns::Left(mind) if is_over => {
-                    self.standing.is_left.store(false, Ordering::SeqCst);
-                    return mind;
-                }
-                waiting => state.turns = waiting,
+            vigil.note(waited, state.leaves);
+            if let Some(mind) = self.relieve(&mut state, &vigil) {
+                return mind;
             }
-            if is_over {
-                // A caller has it, and for long: it says when it is done.
-                state.dozes = true;
-                self.standing.back.wait(&mut state);
-                state.dozes = false;
-                is_over = false;
-            } else {
-                let waited = self.standing.back.wait_until(&mut state, Instant::now() + self.standing.lease());
-                is_over = waited == Wakeup::TooLate && state.leaves == seen;
-            }
-            seen = state.leaves;
+            waited = self.await_relief(&mut state, &vigil);
         }
+    }
+
+    /// The manager has its mind back, if that was handed over, or lies there at the end of the lease.
+    fn relieve(&self, state: &mut State<M>, vigil: &Vigil) -> Option<Box<M>> {
+        match mem::replace(&mut state.turns, Turns::Kept) {
+            Turns::Returned(mind) => return Some(mind),
+            Turns::Left(mind) if vigil.is_over => {
+                self.standing.is_left.set(false);
+                return Some(mind);
+            }
+            waiting => state.turns = waiting,
+        }
+        None
+    }
+
+    fn await_relief(&self, state: &mut MutexGuard<'_, State<M>>, vigil: &Vigil) -> Wakeup {
+        if !vigil.is_over {
+            return self.standing.back.wait_until(state, Instant::now() + self.standing.lease());
+        }
+        // A caller has it, and for long: it says when it is done.
+        state.dozes = true;
+        self.standing.back.wait(state);
+        state.dozes = false;
+        Wakeup::Look
     }
 
     /// A caller has the mind, if that is left and `may` says so.
     pub(crate) fn borrow(&self, may: impl FnOnce(&M) -> bool) -> Option<Borrowed<'_, M>> {
-        if !self.standing.is_left.load(Ordering::SeqCst) {
+        if !self.standing.is_left.is_raised() {
             return None;
         }
         let mut state = self.state.lock();
         match mem::replace(&mut state.turns, Turns::Borrowed) {
             Turns::Left(mind) if may(&mind) => {
-                self.standing.is_left.store(false, Ordering::SeqCst);
+                self.standing.is_left.set(false);
                 Some(Borrowed { orders: self, mind: Some(mind) })
             }
             other => {
@@ -115,7 +146,7 @@ impl<M: Mind> Orders<M> {
 
     /// The manager is to have its mind back, if nobody has that.
     pub(crate) fn call(&self) {
-        if !self.standing.is_left.load(Ordering::SeqCst) {
+        if !self.standing.is_left.is_raised() {
             return;
         }
         let mut state = self.state.lock();
@@ -125,8 +156,8 @@ impl<M: Mind> Orders<M> {
         }
     }
 
-    fn return_to_manager(&self, mut state: MutexGuard<'_, super::State<M>>, mind: Box<M>) {
-        self.standing.is_left.store(false, Ordering::SeqCst);
+    fn return_to_manager(&self, mut state: MutexGuard<'_, State<M>>, mind: Box<M>) {
+        self.standing.is_left.set(false);
         state.turns = Turns::Returned(mind);
         self.standing.back.notify_one();
     }
@@ -165,16 +196,24 @@ impl<M: Mind> DerefMut for Borrowed<'_, M> {
 
 const HAS_IT: &str = "it is only taken by what consumes the loan";
 
+#[cfg(any(test, loom))]
+impl<M: Mind> Orders<M> {
+    /// Leases last so long. Said once.
+    pub(crate) fn lease_for(&self, lease: Duration) {
+        self.standing.lease.get_or_init(|| lease);
+    }
+}
+
 #[cfg(test)]
 impl<M: Mind> Orders<M> {
     /// Who needs the manager has to call it from now on.
     pub(crate) fn let_leases_last(&self) {
-        self.standing.is_endless.store(true, Ordering::Relaxed);
+        self.lease_for(ENDLESS);
     }
 
     /// Whether nobody has the mind now, and callers may.
     pub(crate) fn is_left(&self) -> bool {
-        self.standing.is_left.load(Ordering::SeqCst)
+        self.standing.is_left.is_raised()
     }
 
     /// How many times the mind was left.

@@ -1,6 +1,7 @@
 //! The mind of a quiet pool, step by step and between threads.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use super::*;
 use crate::future::Callback;
@@ -30,7 +31,7 @@ fn left() -> Orders<Counter> {
 }
 
 fn is_left(orders: &Orders<Counter>) -> bool {
-    let seen = orders.standing.is_left.load(Ordering::SeqCst);
+    let seen = orders.standing.is_left.is_raised();
     assert_eq!(seen, matches!(orders.state.lock().turns, Turns::Left(_)));
     seen
 }
@@ -46,7 +47,7 @@ fn what_is_left_is_the_managers_again_when_the_lease_is_over() {
 fn whoever_looks_while_it_is_being_left_is_heard() {
     let orders = Orders::<Counter>::default();
     let mind = orders.leave(Box::default(), |_| {
-        assert!(orders.standing.is_left.load(Ordering::SeqCst), "whoever says something now is going to call");
+        assert!(orders.standing.is_left.is_raised(), "whoever says something now is going to call");
         false
     });
     assert!(mind.is_err() && !is_left(&orders));

@@ -1,8 +1,4 @@
-//! Models of a future: every order of steps that its lock allows, up to the checker's bound.
-//!
-//! `RUSTFLAGS="--cfg loom" cargo test --release -p pool-core --test loom`. Each model has at most three threads. Limits of
-//! time are not modelled: a model has no clock.
-#![cfg(loom)]
+//! Models of a future. Each has at most three threads.
 
 use std::future::Future as _;
 use std::pin::Pin;
