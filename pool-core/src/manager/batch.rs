@@ -128,7 +128,9 @@ impl Batch {
 
     /// Brings the outcomes of items that came together. Those that are second ones are dropped.
     pub(crate) fn complete_together(&self, replies: Box<Replies>) {
-        if let Err(mut replies) = self.state.lock().outcomes.add_together(replies) {
+        // Not in the condition: the lock would be held for as long as that is looked at.
+        let added = self.state.lock().outcomes.add_together(replies);
+        if let Err(mut replies) = added {
             while let Some((item, outcome)) = replies.take(|_| self.task) {
                 self.complete(item, outcome);
             }
@@ -266,12 +268,28 @@ fn subtract(all: &mut Vec<Away>, window: &Range<u32>) {
 mod tests {
     use std::time::Duration;
 
-    use pool_ipc::Body;
+    use pool_ipc::{Body, Values};
 
     use super::*;
     use crate::error::{Panic, TimeLimit, TimedOut};
     use crate::future::RetryPolicy;
     use crate::manager::Pool;
+
+    #[test]
+    fn outcomes_that_come_together_with_a_second_one_are_taken_in_one_by_one() {
+        let batch = Batch::new("work", Weak::<Pool>::new(), None, 3);
+        batch.complete(1, Err(TaskError::Cancelled));
+        let replies: [&[u8]; 3] = [&[0, 10], &[0, 11], &[0, 12]];
+        let theirs = Arc::clone(&batch);
+        let (done, finished) = std::sync::mpsc::channel();
+        crate::thread::spawn(move || {
+            theirs.complete_together(Replies::new(7, Values::of(0, replies)));
+            done.send(()).unwrap();
+        });
+        finished.recv_timeout(Duration::from_secs(30)).expect("it does not wait for itself");
+        let number = |item| batch.take_one(item, None).unwrap().and_then(|encoded| encoded.decode::<u8>("work"));
+        assert!(matches!((number(0), number(1), number(2)), (Ok(10), Err(TaskError::Cancelled), Ok(12))));
+    }
 
     #[test]
     fn an_item_that_is_withdrawn_between_two_attempts_has_the_cause_of_the_first() {

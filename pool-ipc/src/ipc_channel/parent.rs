@@ -108,7 +108,9 @@ impl ChannelLink {
             Verdict::GoOn => {}
             Verdict::HungUp => self.child.lock().kill_on_hang_up(),
             Verdict::Kill => {
-                if let Some(corrupt) = self.state.lock().corrupt().cloned()
+                // Not in the condition: the lock would be held while the program's logger is called.
+                let corrupt = self.state.lock().corrupt().cloned();
+                if let Some(corrupt) = corrupt
                     && !self.accused.swap(true, Ordering::Relaxed)
                 {
                     crate::tell!(Error, "worker {} is stopped: {corrupt}", self.pid);
