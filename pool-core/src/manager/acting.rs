@@ -1,7 +1,8 @@
 //! Carries out what the state says: each action is a few calls of links, of the backlog or of the feeder, and some have an
 //! answer, which is told to the state at once.
 //!
-//! Keeps true: what is taken from a link lies in the backlog before anything else is decided. Decides nothing itself.
+//! Keeps true: what is taken from a link lies in the backlog before anything else is decided; a link that is fed is offered
+//! to nobody. Decides nothing itself.
 
 use std::cmp::Reverse;
 use std::collections::VecDeque;
@@ -111,6 +112,8 @@ impl Manager {
             self.pool.backlog.unreserve(frames);
             return Some(Event::Fed(id));
         };
+        // It may still be: what a worker had at its hello is heard of after that, and when it has given that back it is fed.
+        self.pool.idle.forget(id);
         self.pool.orders.give(Order::Feed { link, frames, items });
         None
     }
@@ -154,3 +157,31 @@ pub(super) fn kill(link: &dyn Link) -> bool {
 /// The signals, by their numbers on every Unix: the one that asks to end, and the one that nothing survives.
 pub(super) const SIGTERM: i32 = 15;
 const SIGKILL: i32 = 9;
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Weak;
+
+    use pool_ipc::{Backend, Frame, InProcess};
+
+    use super::*;
+    use crate::future::fake_link::FakeLink;
+    use crate::manager::feeder::Packing;
+    use crate::manager::state::State;
+    use crate::manager::{Batch, Limits, Pool, Strength, TimeLimits};
+
+    #[test]
+    fn a_link_that_is_fed_is_not_offered_any_more() {
+        let hub = InProcess::new().open().expect("threads need nothing");
+        let strength = Strength { max_workers: 1, max_tasks: None, packing: Packing::of(true) };
+        let pool = Pool::new(hub, Box::new(|| unreachable!("nobody is started")), TimeLimits::default(), strength);
+        let (pool, link) = (Arc::new(pool), Arc::new(FakeLink::default()));
+        let mut mind = Manager::new(Arc::clone(&pool), State::new(Limits::of_one_worker()));
+        pool.enlist(Arc::clone(&link) as _);
+        pool.idle.offer(Arc::clone(&link) as _);
+        let batch = Batch::new("work", Weak::<Pool>::new(), None, 1);
+        pool.backlog.push(Frame::new(batch, vec![1], 1));
+        mind.act(Action::Feed { link: link.id(), items: 1 }, mind.now, &mut VecDeque::new());
+        assert!(!pool.idle.is_offered(link.id()) && pool.idle.len() == 0);
+    }
+}

@@ -81,6 +81,23 @@ pub(crate) struct Limits {
     pub(crate) processors: usize,
 }
 
+#[cfg(test)]
+impl Limits {
+    /// Those of a pool of one worker, for tests to which they are of no matter.
+    pub(crate) fn of_one_worker() -> Self {
+        Self {
+            max_workers: 1,
+            frames_a_link: 64,
+            items_ahead: 64,
+            hello: Duration::from_secs(30),
+            staffing: Staffing::NONE,
+            stop_grace: Duration::from_secs(1),
+            processes: false,
+            processors: usize::MAX,
+        }
+    }
+}
+
 /// The manager's mind.
 #[derive(Debug)]
 pub(crate) struct State {
