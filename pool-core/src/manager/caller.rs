@@ -6,8 +6,9 @@
 
 use std::time::Instant;
 
+use crate::manager::completing::Unannounced;
 use crate::manager::orders::Mind;
-use crate::manager::orders::leaving::LEASE;
+use crate::manager::orders::leaving::{Borrowed, LEASE};
 use crate::manager::pool::Pool;
 use crate::manager::threads::take_turn;
 use crate::manager::{Manager, seat};
@@ -16,23 +17,46 @@ impl Pool {
     /// Takes turns until `is_done`, the deadline has passed, or there is more to do than a caller should. Whoever comes back
     /// without his result waits for it, and the manager brings it.
     pub(super) fn take_turns_until(&self, is_done: &dyn Fn() -> bool, deadline: Option<Instant>) {
-        let is_free = !seat::is_in_turn();
-        let borrowed = if is_free { self.orders.borrow(|mind| mind.is_quiet_but_for(1)) } else { None };
-        let Some(mut mind) = borrowed else { return self.leave_it_to_the_manager() };
+        let Some(mut mind) = self.begin_turns() else { return };
         // Also before the first turn: whoever left the mind may have brought the result just before.
         while !is_done() && deadline.is_none_or(|deadline| deadline > Instant::now()) {
             let unannounced = take_turn(&mut mind, deadline);
-            if is_done() {
-                mind.leave(|mind| mind.is_quiet_but_for(0));
-                return drop(unannounced);
-            }
-            if !mind.is_quiet_but_for(1) {
-                drop(mind);
-                drop(unannounced);
-                return self.leave_it_to_the_manager();
+            match self.after_turn(mind, is_done(), unannounced) {
+                Some(again) => mind = again,
+                None => return,
             }
         }
         mind.leave(|mind| mind.is_quiet_but_for(0));
+    }
+
+    /// The mind, for who may take turns; else the manager is to.
+    pub(super) fn begin_turns(&self) -> Option<Borrowed<'_, Manager>> {
+        let is_free = !seat::is_in_turn();
+        let borrowed = if is_free { self.orders.borrow(|mind| mind.is_quiet_but_for(1)) } else { None };
+        if borrowed.is_none() {
+            self.leave_it_to_the_manager();
+        }
+        borrowed
+    }
+
+    /// Gives the mind away if its caller is done, or has no further turn to take; only then those hear who wait for the last
+    /// outcome.
+    pub(super) fn after_turn<'a>(
+        &'a self,
+        mind: Borrowed<'a, Manager>,
+        is_done: bool,
+        unannounced: Option<Unannounced>,
+    ) -> Option<Borrowed<'a, Manager>> {
+        if is_done {
+            mind.leave(|mind| mind.is_quiet_but_for(0));
+        } else if mind.is_quiet_but_for(1) {
+            return Some(mind);
+        } else {
+            drop(mind);
+            drop(unannounced);
+            self.leave_it_to_the_manager();
+        }
+        None
     }
 
     fn leave_it_to_the_manager(&self) {
@@ -61,14 +85,13 @@ impl Manager {
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
-    use std::time::Duration;
 
     use pool_ipc::{Backend, Body, Frame, InProcess};
 
     use super::*;
     use crate::manager::feeder::Packing;
     use crate::manager::state::State;
-    use crate::manager::{Batch, Limits, Staffing, Strength, TimeLimits};
+    use crate::manager::{Batch, Limits, Strength, TimeLimits};
 
     #[test]
     fn a_pool_is_not_quiet_once_anything_was_said_or_waits() {
@@ -76,17 +99,7 @@ mod tests {
         let strength = Strength { max_workers: 1, max_tasks: None, packing: Packing::of(true) };
         let recruiter = Box::new(|| unreachable!("nobody starts a worker"));
         let pool = Arc::new(Pool::new(hub, recruiter, TimeLimits::default(), strength));
-        let limits = Limits {
-            max_workers: 1,
-            frames_a_link: 64,
-            items_ahead: 64,
-            hello: Duration::from_secs(30),
-            stop_grace: Duration::from_secs(1),
-            processes: false,
-            processors: usize::MAX,
-            staffing: Staffing::NONE,
-        };
-        let mut mind = Manager::new(Arc::clone(&pool), State::new(limits));
+        let mut mind = Manager::new(Arc::clone(&pool), State::new(Limits::of_one_worker()));
         assert!(mind.is_quiet_but_for(0));
         pool.wake();
         assert!(!mind.is_quiet_but_for(1), "what was said is to be heard first");

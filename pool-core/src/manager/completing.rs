@@ -24,7 +24,7 @@ pub(super) enum Completion {
 
 /// An outcome that its future has, of which those have not heard who wait for it. They do when this is dropped.
 #[must_use]
-pub(super) struct Unannounced(Owner);
+pub(crate) struct Unannounced(Owner);
 
 impl Unannounced {
     pub(super) fn new(owner: Owner) -> Self {

@@ -39,13 +39,16 @@ use pool_ipc::{Corrupt, Frame, LinkEvent, LinkId, Lost, Outcome, Owner, Share};
 
 use self::acting::{Deciding, kill};
 pub(crate) use self::batch::{Batch, NotYet, Run};
-use self::completing::{Completion, Unannounced};
+use self::completing::Completion;
+pub(crate) use self::completing::Unannounced;
 use self::delayed::Delayed;
 pub(crate) use self::ending::Force;
 use self::ending::{Doom, Ending};
 use self::event::Event;
 pub(crate) use self::event::Means;
 use self::orders::Mind;
+#[cfg(feature = "simulation")]
+pub(crate) use self::orders::leaving::{LEASE, Vigil};
 use self::pool::Inbox;
 pub(crate) use self::pool::{Demand, Pool, Recruiter, Strength};
 pub(crate) use self::replies::Replies;

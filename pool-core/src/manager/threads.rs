@@ -72,19 +72,29 @@ fn run_manager(mut mind: Box<Manager>) {
     pool.end();
 }
 
-/// Leaves the mind to those who wait for results, as long as nothing else goes on, before they hear of the last one.
 fn stand_aside(pool: &Pool, mind: Box<Manager>, unannounced: Option<Unannounced>) -> Box<Manager> {
+    match leave_to_callers(pool, mind, unannounced) {
+        None => pool.orders.stand_by(),
+        Some(mind) => mind,
+    }
+}
+
+/// Leaves the mind to those who wait for results, as long as nothing else goes on, before they hear of the last one. It
+/// comes back where that is not so.
+pub(super) fn leave_to_callers(
+    pool: &Pool,
+    mind: Box<Manager>,
+    unannounced: Option<Unannounced>,
+) -> Option<Box<Manager>> {
     if !pool.had_waiter() || !mind.is_quiet_but_for(0) {
-        return mind;
+        return Some(mind);
     }
-    match pool.orders.leave(mind, |mind| mind.is_quiet_but_for(0)) {
-        Ok(()) => {
-            pool.forget_waiter();
-            drop(unannounced);
-            pool.orders.stand_by()
-        }
-        Err(mind) => mind,
+    let refused = pool.orders.leave(mind, |mind| mind.is_quiet_but_for(0)).err();
+    if refused.is_none() {
+        pool.forget_waiter();
     }
+    drop(unannounced);
+    refused
 }
 
 /// Runs what fell due, and lets the feeder take the turns as long as that takes.

@@ -39,6 +39,8 @@ pub(super) struct Book {
     pub(super) rested_at: Duration,
     /// When there was nothing more to decide.
     pub(super) finished_at: Option<Duration>,
+    /// How many turns callers took.
+    pub(super) turns_of_callers: u64,
     /// Manager or feeder panicked, and what was under way was given up.
     pub(super) panicked: bool,
     /// What was seen to be wrong, first things first.

@@ -1,4 +1,4 @@
-//! What callers do: submit, cancel, add callbacks that do the same, let go of futures, shut the pool down.
+//! What callers do: submit, cancel, add callbacks that do the same, let go of futures, wait for results, shut the pool down.
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -14,6 +14,7 @@ use crate::simulation::ends;
 use crate::simulation::policy::Policy;
 use crate::simulation::request::payload;
 use crate::simulation::sabotage::Sabotage;
+use crate::simulation::waiting;
 use crate::simulation::world::World;
 
 /// What tasks are called.
@@ -25,20 +26,29 @@ pub(super) fn act(world: &Arc<World>) {
         let mut state = world.state();
         let shuts = state.random.one_in(world.plan.shutdown);
         let resizes = state.random.one_in(world.plan.resizes);
-        (state.random.below(20), shuts, resizes)
+        (state.random.below(22), shuts, resizes)
     };
     match choice {
         _ if shuts => ends::shut_down(world),
         _ if resizes => resize(world),
+        _ if world.plan.one_by_one && choice < 18 => {
+            let task = submit(world, false);
+            waiting::begin_perhaps(world, task);
+        }
         0..=7 => {
             let burst = world.state().random.one_in(world.plan.bursts);
             let tasks = if burst { 2 + world.state().random.below(40) } else { 1 };
-            (0..tasks).for_each(|_| submit(world, false));
+            let last = (0..tasks).fold(None, |_, _| submit(world, false));
+            waiting::begin_perhaps(world, last);
         }
-        8..=10 => submit_batch(world),
+        8..=10 => {
+            let task = submit_batch(world);
+            waiting::begin_perhaps(world, task);
+        }
         11..=13 => cancel_or_kill(world),
         14..=17 => add_callback(world),
-        _ => let_go(world),
+        18..=19 => let_go(world),
+        _ => waiting::begin_perhaps(world, any_task(world)),
     }
 }
 
@@ -54,9 +64,9 @@ fn resize(world: &World) {
     }
 }
 
-/// Submits one task, which may be one that stands still.
-pub(super) fn submit(world: &Arc<World>, held: bool) {
-    let Some(pool) = world.pool() else { return };
+/// Submits one task, which may be one that stands still. Its number, which is nobody's if it is refused.
+pub(super) fn submit(world: &Arc<World>, held: bool) -> Option<u64> {
+    let pool = world.pool()?;
     let order = Order::new(world, if held { Wish { held, ..Wish::default() } } else { wish(world) });
     let shared = Shared::with_retry(NAME, desk(&pool), order.retry(world));
     let handle = Some(Future::of(Arc::clone(&shared)));
@@ -68,10 +78,11 @@ pub(super) fn submit(world: &Arc<World>, held: bool) {
         true => pool.submit_small(&mut { shared }, order.payload.as_slice()),
         false => pool.submit(order.frame(shared, 1)),
     });
+    Some(order.id)
 }
 
-fn submit_batch(world: &Arc<World>) {
-    let Some(pool) = world.pool() else { return };
+fn submit_batch(world: &Arc<World>) -> Option<u64> {
+    let pool = world.pool()?;
     let items = 1 + world.state().random.below(world.plan.batch_items) as u32;
     let order = Order::new(world, wish(world));
     let batch = Batch::new(NAME, desk(&pool), order.retry(world), items);
@@ -79,6 +90,7 @@ fn submit_batch(world: &Arc<World>) {
     log::trace!("caller: submits task {}, a batch of {items}, {:?}", order.id, order.wish);
     let owner: Owner = Arc::<Batch>::clone(&batch);
     hand_in(world, &pool, &order, owner, || pool.submit(order.frame(batch, items)));
+    Some(order.id)
 }
 
 /// What a caller asks for with the next task, which is nothing most often.
@@ -278,8 +290,8 @@ fn add_callback(world: &Arc<World>) {
         log::trace!("callback {number} of task {id} runs");
         world.state().book.call_back(id, number, future.done());
         match deed {
-            0 => submit(&world, false),
-            1 => submit_batch(&world),
+            0 => _ = submit(&world, false),
+            1 => _ = submit_batch(&world),
             2 => cancel_or_kill(&world),
             3 if number < 3 => add_callback(&world),
             _ => {}

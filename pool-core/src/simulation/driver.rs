@@ -1,19 +1,16 @@
-//! Who acts next, until nobody has anything to do: manager, feeder, workers, callers and callbacks take turns by the dice,
-//! and within each other where real threads could.
+//! Who acts next, until nobody has anything to do: manager, feeder, workers, callers, those that wait, and callbacks, by the
+//! dice, and within each other where real threads could.
 
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use pool_ipc::LinkId;
 
-use crate::error::Broken;
 use crate::future::run_callback;
 use crate::manager::{Demand, Pool, feeder};
 use crate::simulation::book::Entry;
-use crate::simulation::sabotage::Sabotage;
 use crate::simulation::world::{State, World};
-use crate::simulation::{callers, rest, worker};
+use crate::simulation::{callers, rest, turns, waiting, worker};
 
 /// A simulation that makes more steps than this never comes to an end.
 const MOST_STEPS: u64 = 200_000;
@@ -39,6 +36,8 @@ enum Agent {
     Feeder,
     Worker(LinkId),
     Caller,
+    /// One that waits for a result.
+    Waiter(u64),
     Callback,
     Killer,
 }
@@ -56,12 +55,13 @@ pub(super) fn run(world: &Arc<World>, pool: &Pool) -> Result<(), String> {
                 return Err(format!("there is no end after {MOST_STEPS} steps"));
             }
         }
-        let deadline = world.mind.lock().as_ref().and_then(|mind| mind.next_deadline());
-        let deadline = deadline.map(|deadline| world.since_start(deadline));
-        // A deadline that has passed is a turn that is due, and was not chosen only if there is no further turn.
+        let turn = world.mind.lock().as_ref().and_then(|mind| turns::next_moment_of(world, mind));
+        // A moment that has passed is for a turn that is due, and was not chosen only if there is none, or none as yet.
         let (now, next) = {
             let state = world.state();
-            (state.now, deadline.into_iter().chain(state.next_moment()).min().filter(|moment| *moment > state.now))
+            let relief = state.stand_by.as_ref().and_then(|stand_by| stand_by.until());
+            let moments = turn.into_iter().chain(relief).chain(waiting::next_moment(world, &state));
+            (state.now, moments.chain(state.next_moment()).filter(|moment| *moment > state.now).min())
         };
         log::trace!("nobody acts at {now:?}, and not before {next:?}");
         rest::check(world, pool, next)?;
@@ -117,8 +117,7 @@ pub(super) fn interrupt(world: &Arc<World>, others: Others) {
 }
 
 fn choose(world: &World, pool: &Pool, others: Others) -> Option<Agent> {
-    // Nobody has the mind while it takes a turn.
-    let mind = world.mind.lock().as_ref().map(|mind| (mind.is_done(), mind.next_deadline()));
+    let manager_is_due = others != Others::Workers && turns::is_due(world, pool);
     let mut guard = world.state();
     let state = &mut *guard;
     let weights = &world.plan.weights;
@@ -127,17 +126,16 @@ fn choose(world: &World, pool: &Pool, others: Others) -> Option<Agent> {
     let runnable = state.workers.iter().filter(|(_, worker)| worker.is_runnable(now, state.released));
     choices.extend(runnable.map(|(&link, _)| (Agent::Worker(link), weights.worker)));
     if others != Others::Workers {
-        if let Some((false, deadline)) = mind
-            && (state.has_news() || deadline.is_some_and(|deadline| world.since_start(deadline) <= now))
-        {
+        if manager_is_due {
             choices.push((Agent::Manager, weights.manager));
         }
+        choices.extend(waiting::due(world, state).into_iter().map(|number| (Agent::Waiter(number), weights.waiter)));
         if !state.agents.feeder && !state.agents.deserted && pool.orders.has_order() {
             choices.push((Agent::Feeder, weights.feeder));
         }
     }
     if others == Others::Anyone {
-        if state.deeds_left > 0 {
+        if state.deeds_left > 0 && state.waiters.len() < world.plan.callers {
             choices.push((Agent::Caller, weights.caller));
         }
         if !state.agents.callback && !state.due.is_empty() {
@@ -170,7 +168,7 @@ fn act(world: &Arc<World>, pool: &Pool, agent: Agent) {
         state.now += Duration::from_micros(passed);
     }
     match agent {
-        Agent::Manager => take_turn(world, pool),
+        Agent::Manager => turns::act(world, pool),
         Agent::Feeder => {
             world.state().agents.feeder = true;
             if let Some(order) = pool.orders.poll() {
@@ -184,6 +182,7 @@ fn act(world: &Arc<World>, pool: &Pool, agent: Agent) {
             world.state().deeds_left -= 1;
             callers::act(world);
         }
+        Agent::Waiter(number) => waiting::act(world, pool, number),
         Agent::Callback => {
             let mut state = world.state();
             state.agents.callback = true;
@@ -196,58 +195,12 @@ fn act(world: &Arc<World>, pool: &Pool, agent: Agent) {
     }
 }
 
-/// One turn of the manager, or of its deputy, which are the same here.
-fn take_turn(world: &World, pool: &Pool) {
-    let Some(mut mind) = world.mind.lock().take() else { return };
-    let now = world.now();
-    log::trace!("manager: a turn");
-    if let Err(payload) = catch_unwind(AssertUnwindSafe(|| mind.take_turn_at(now))) {
-        if !payload.is::<Bug>() {
-            resume_unwind(payload);
-        }
-        log::trace!("manager: panics");
-        break_down(pool);
-        mind.give_up();
-    }
-    let mut callbacks = mind.take_callbacks();
-    if world.plan.sabotage == Some(Sabotage::CallbacksAreReversed) {
-        callbacks.reverse();
-    }
-    if mind.is_done() {
-        pool.finish();
-        let mut state = world.state();
-        state.book.finished_at = Some(state.now);
-    }
-    world.state().due.extend(callbacks);
-    *world.mind.lock() = Some(mind);
-}
-
-/// The manager panics, now and then.
-pub(super) fn panic_perhaps(world: &World) {
-    let panics = {
-        let mut state = world.state();
-        // It would wait for the feeder first, which cannot come to an end around it.
-        !state.agents.feeder && state.panics(world.plan.trouble.manager_panics)
-    };
-    if panics {
-        resume_unwind(Box::new(Bug));
-    }
-}
-
-/// A bug of ours that is put in on purpose.
-struct Bug;
-
 /// The feeder panics with an order in its hand.
 fn desert(world: &World, pool: &Pool) {
     log::trace!("feeder: panics");
     world.state().agents.deserted = true;
-    break_down(pool);
+    turns::break_down(pool);
     pool.demand(Demand::Abandon);
-}
-
-fn break_down(pool: &Pool) {
-    let (thread, message) = ("simulated".to_owned(), "a bug".to_owned());
-    pool.break_down(Arc::new(Broken::Internal { thread, message }));
 }
 
 /// Lets workers act until the hub has something to tell, or the deadline has passed.

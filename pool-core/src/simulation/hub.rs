@@ -14,6 +14,7 @@ use pool_ipc::{
 use crate::simulation::driver::{self, Others};
 use crate::simulation::plan::{NORMAL_SIZE, Rate, Trouble};
 use crate::simulation::sabotage::Sabotage;
+use crate::simulation::turns;
 use crate::simulation::worker::Worker;
 use crate::simulation::world::World;
 
@@ -56,7 +57,7 @@ impl Hub for SimulatedHub {
         if let Some(world) = self.0.upgrade() {
             driver::await_news(&world, deadline);
             events.extend(world.news());
-            driver::panic_perhaps(&world);
+            turns::panic_perhaps(&world);
         }
     }
 
@@ -235,7 +236,7 @@ impl Link for SimulatedLink {
     fn outstanding(&self) -> usize {
         self.interrupt(Others::Anyone);
         if let Some(world) = self.world.upgrade() {
-            driver::panic_perhaps(&world);
+            turns::panic_perhaps(&world);
         }
         self.near.outstanding()
     }

@@ -17,7 +17,9 @@ mod random;
 mod request;
 mod rest;
 mod sabotage;
+mod turns;
 mod verdict;
+mod waiting;
 mod worker;
 mod world;
 
@@ -50,6 +52,8 @@ pub struct Report {
     pub deaths: u64,
     /// How many attempts were not an item's first.
     pub retries: u64,
+    /// How many of the manager's turns were taken by callers.
+    pub turns_of_callers: u64,
 }
 
 /// Runs the simulation of a seed. What happens is told to `log`, at level trace; `pulse` beats with each step.
@@ -61,20 +65,27 @@ pub fn run(seed: u64, sabotage: Option<Sabotage>, pulse: &Arc<Pulse>) -> Report 
     let world = World::new(plan, random, Arc::clone(pulse));
     let violations = catch_unwind(AssertUnwindSafe(|| live(&world)))
         .unwrap_or_else(|payload| vec![format!("a panic: {}", panic_text(&*payload))]);
-    let mut state = world.state();
+    let state = world.state();
     let items = state.book.entries.values().map(|entry| entry.items.len() as u64).sum();
     let orderly = |&&(_, cause): &&(u32, pool_ipc::ExitCause)| cause == pool_ipc::ExitCause::Code(0);
     let deaths = state.book.deaths.values().filter(|death| !orderly(death)).count() as u64;
     let begun = state.book.entries.values().flat_map(|entry| &entry.items).map(|item| item.begun);
     let retries = begun.map(|begun| u64::from(begun.saturating_sub(1))).sum();
-    let report = Report { violations, steps: state.steps, items, deaths, retries };
-    // Futures know links, links know the world, and the world knows futures.
-    let (book, due, workers) =
-        (std::mem::take(&mut state.book), std::mem::take(&mut state.due), std::mem::take(&mut state.workers));
+    let (steps, turns_of_callers) = (state.steps, state.book.turns_of_callers);
     drop(state);
-    drop((book, due, workers, world.mind.lock().take()));
+    take_apart(&world);
     pulse.end();
-    report
+    Report { violations, steps, items, deaths, retries, turns_of_callers }
+}
+
+/// Futures know links, links know the world, and the world knows futures.
+fn take_apart(world: &World) {
+    let mut state = world.state();
+    let (book, due) = (std::mem::take(&mut state.book), std::mem::take(&mut state.due));
+    let (workers, waiters) = (std::mem::take(&mut state.workers), std::mem::take(&mut state.waiters));
+    drop(state);
+    drop((book, due, workers, waiters, world.mind.lock().take()));
+    drop(world.pool().and_then(|pool| turns::what_is_left(&pool)));
 }
 
 /// From the pool's beginning to its end. What is wrong is the answer.
@@ -115,6 +126,10 @@ fn go_through(world: &Arc<World>, pool: &Arc<Pool>) -> Result<(), String> {
     callers::shut_down_at_last(world);
     driver::run(world, pool)?;
     end(world, pool)?;
+    let waiting = world.state().waiters.len();
+    if waiting > 0 {
+        return Err(format!("{waiting} callers wait after the end"));
+    }
     first(verdict::violations(&world.state().book, &world.plan, &pool.verdict()))
 }
 
@@ -127,7 +142,9 @@ fn see_capacity(world: &Arc<World>, pool: &Pool) -> Result<(), String> {
     world.state().calm = true;
     let wanted = world.state().size.wanted;
     log::trace!("it is calm now: can {wanted} tasks run at once?");
-    (0..wanted).for_each(|_| callers::submit(world, true));
+    for _ in 0..wanted {
+        callers::submit(world, true);
+    }
     driver::run(world, pool)?;
     let running = world.state().workers.values().filter(|worker| worker.is_running()).count();
     if running != wanted {

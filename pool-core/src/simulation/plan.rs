@@ -47,6 +47,11 @@ pub(super) struct Plan {
     pub(super) retries: Rate,
     /// How often a caller wants another number of workers.
     pub(super) resizes: Rate,
+    /// How many callers there may be that wait, and how often one that could does.
+    pub(super) callers: usize,
+    pub(super) waits: Rate,
+    /// Most of what callers do is to submit one task and to wait for it, in half of these plans without any trouble.
+    pub(super) one_by_one: bool,
     pub(super) sabotage: Option<Sabotage>,
     /// How many workers are believed to be able to run at once.
     pub(super) processors: usize,
@@ -60,6 +65,7 @@ pub(super) struct Weights {
     pub(super) worker: u64,
     pub(super) caller: u64,
     pub(super) callback: u64,
+    pub(super) waiter: u64,
 }
 
 /// What goes wrong, and how often.
@@ -126,6 +132,7 @@ impl Plan {
         let recall = !random.one_in(5);
         let weight = |random: &mut Random| random.pick(&[1, 3, 10]);
         let max_workers = 1 + random.below(4) as usize;
+        let one_by_one = random.one_in(4);
         Self {
             max_workers,
             frames_a_link: if recall { random.pick(&[64, 64, 4, 2]) } else { 1 },
@@ -133,7 +140,7 @@ impl Plan {
             max_tasks: random.pick(&[None, None, Some(1), Some(2), Some(20)]),
             recall,
             packing: packing(random, recall),
-            deeds: 3 + random.below(30),
+            deeds: 3 + random.below(if one_by_one { 60 } else { 30 }),
             batch_items: random.pick(&[3, 8, 8, 40]),
             bursts: random.pick(&[0, 0, 10, 3]),
             interrupts: random.pick(&[0, 20, 6]),
@@ -143,14 +150,18 @@ impl Plan {
                 worker: weight(random),
                 caller: weight(random),
                 callback: weight(random),
+                waiter: weight(random),
             },
-            trouble: Trouble::new(random),
+            trouble: if one_by_one && random.one_in(2) { Trouble::default() } else { Trouble::new(random) },
             shutdown: random.pick(&[0, 0, 30, 10]),
             limits: random.pick(&[0, 0, 6, 2]),
             grace: Duration::from_millis(random.pick(&[0, 20, 1_000])),
             kills: random.pick(&[0, 0, 10]),
             retries: random.pick(&[0, 0, 4, 1]),
             resizes: random.pick(&[0, 0, 30, 8]),
+            callers: random.pick(&[1, 1, 2, 64]),
+            waits: if one_by_one { 1 } else { random.pick(&[0, 0, 3, 1]) },
+            one_by_one,
             sabotage,
             processors: random.pick(&[1, 2, 64]),
         }

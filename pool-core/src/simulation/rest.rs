@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use crate::error::TaskError;
 use crate::manager::Pool;
+use crate::simulation::book::Entry;
 use crate::simulation::plan::Plan;
+use crate::simulation::waiting;
 use crate::simulation::world::{State, World};
 
 /// Longer than the manager's patience with what waits behind a task.
@@ -47,6 +49,8 @@ pub(super) fn check(world: &World, pool: &Pool, next: Option<Duration>) -> Resul
         no_more_run_than_may(&world.plan, state)?;
         broken_means_over(&world.plan, state, pool)?;
         nothing_runs_too_long(&world.plan, state)?;
+        nothing_waits_for_the_lease(state, pool)?;
+        no_callback_is_held_up(state)?;
     }
     state.book.rested_at = state.now;
     match next {
@@ -123,6 +127,25 @@ fn nothing_runs_too_long(plan: &Plan, state: &State) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+/// Who sleeps until his result is there has somebody who hears of it, and so has who says something.
+fn nothing_waits_for_the_lease(state: &State, pool: &Pool) -> Result<(), String> {
+    match waiting::asleep(state) {
+        _ if !pool.orders.is_left() => Ok(()),
+        Some(task) => Err(format!("a caller waits for task {task}, and nobody hears workers")),
+        None if pool.is_woken() => Err("something was said, and nobody hears it".to_owned()),
+        None => Ok(()),
+    }
+}
+
+/// Callbacks of what is done have run. Once the pool has ended they are run by whoever looks next.
+fn no_callback_is_held_up(state: &State) -> Result<(), String> {
+    let is_held_up = |entry: &Entry| entry.is_done() && entry.callbacks_run < entry.callbacks_added;
+    match state.book.entries.iter().find(|(_, entry)| is_held_up(entry)) {
+        Some((task, _)) if state.book.finished_at.is_none() => Err(format!("a callback of task {task} is held up")),
+        _ => Ok(()),
+    }
 }
 
 /// A pool that breaks with a lost worker has none left then.

@@ -66,11 +66,15 @@ pub enum Sabotage {
     DeadlineIsForgotten,
     /// A pool that is to be ended by force runs what it has.
     ForceIsLost,
+    /// A caller that sleeps until it has its result has not called the manager before.
+    CallIsForgotten,
+    /// A caller that has the turns and its result keeps the turns.
+    TurnsAreKept,
 }
 
 impl Sabotage {
     /// All of them.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 28] = [
         Self::RecallLeavesTheItem,
         Self::RecallForgetsTheLast,
         Self::OutcomeIsDropped,
@@ -97,6 +101,8 @@ impl Sabotage {
         Self::TimeoutIsForgotten,
         Self::DeadlineIsForgotten,
         Self::ForceIsLost,
+        Self::CallIsForgotten,
+        Self::TurnsAreKept,
     ];
 }
 

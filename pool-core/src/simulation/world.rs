@@ -16,6 +16,8 @@ use crate::simulation::pulse::Pulse;
 use crate::simulation::random::Random;
 use crate::simulation::rest::Size;
 use crate::simulation::sabotage;
+use crate::simulation::turns::StandBy;
+use crate::simulation::waiting::Waiter;
 use crate::simulation::worker::Worker;
 
 /// How long after it was asked for a hub looks again at a link.
@@ -28,7 +30,7 @@ pub(super) struct World {
     start: Instant,
     state: Mutex<State>,
     pool: OnceLock<Weak<Pool>>,
-    /// The manager's mind, unless it takes a turn.
+    /// The manager's mind, unless it takes a turn, or has left that to callers.
     pub(super) mind: Mutex<Option<Box<Manager>>>,
 }
 
@@ -45,6 +47,10 @@ pub(super) struct State {
     /// Callbacks that fell due.
     pub(super) due: VecDeque<Callback>,
     pub(super) agents: Agents,
+    /// The manager, while it has left its mind.
+    pub(super) stand_by: Option<StandBy>,
+    /// Callers that wait for results.
+    pub(super) waiters: BTreeMap<u64, Waiter>,
     /// Nothing goes wrong any more.
     pub(super) calm: bool,
     /// Tasks that stand still may go on.
@@ -78,6 +84,8 @@ impl World {
             book: Book { recall: plan.recall, ..Book::default() },
             due: VecDeque::new(),
             agents: Agents::default(),
+            stand_by: None,
+            waiters: BTreeMap::new(),
             calm: false,
             released: false,
             steps: 0,

@@ -6,6 +6,9 @@
 //! leaves it looks, after everybody can see that, whether the pool is quiet still. A manager that stands by has a limit of
 //! time only while something goes on, so that an idle pool wakes nobody.
 
+#[cfg(feature = "simulation")]
+mod simulated;
+
 use std::mem;
 use std::ops::{Deref, DerefMut};
 #[cfg(any(test, loom))]
@@ -204,16 +207,19 @@ impl<M: Mind> Orders<M> {
     }
 }
 
+#[cfg(any(test, feature = "simulation"))]
+impl<M: Mind> Orders<M> {
+    /// Whether nobody has the mind now, and callers may.
+    pub(crate) fn is_left(&self) -> bool {
+        self.standing.is_left.is_raised()
+    }
+}
+
 #[cfg(test)]
 impl<M: Mind> Orders<M> {
     /// Who needs the manager has to call it from now on.
     pub(crate) fn let_leases_last(&self) {
         self.lease_for(ENDLESS);
-    }
-
-    /// Whether nobody has the mind now, and callers may.
-    pub(crate) fn is_left(&self) -> bool {
-        self.standing.is_left.is_raised()
     }
 
     /// How many times the mind was left.

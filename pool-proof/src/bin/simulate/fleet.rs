@@ -24,6 +24,7 @@ pub(crate) struct Run {
     pub(crate) items: u64,
     pub(crate) deaths: u64,
     pub(crate) retries: u64,
+    pub(crate) turns_of_callers: u64,
     /// The first seed that broke a promise, and what it came to.
     pub(crate) broken: Option<(u64, Report)>,
 }
@@ -35,6 +36,7 @@ impl Run {
         self.items += report.items;
         self.deaths += report.deaths;
         self.retries += report.retries;
+        self.turns_of_callers += report.turns_of_callers;
         if !report.violations.is_empty() {
             self.violations += 1;
             self.note(seed, report);
@@ -54,6 +56,7 @@ impl Run {
         self.items += other.items;
         self.deaths += other.deaths;
         self.retries += other.retries;
+        self.turns_of_callers += other.turns_of_callers;
         if let Some((seed, report)) = other.broken {
             self.note(seed, report);
         }

@@ -81,7 +81,7 @@ fn run_many(from: u64, seeds: u64, jobs: usize) -> ExitCode {
     let rate = run.seeds as f64 / seconds.max(f64::EPSILON) / jobs as f64;
     println!(
         "simulate: {} seeds from {from}, {} violations, {} defects not found; {} steps, {} items, {} lost workers, {} further \
-         attempts; {seconds:.1} s, {rate:.0} seeds a second and thread",
+         attempts, {} turns of callers; {seconds:.1} s, {rate:.0} seeds a second and thread",
         run.seeds,
         run.violations,
         unseen.len(),
@@ -89,6 +89,7 @@ fn run_many(from: u64, seeds: u64, jobs: usize) -> ExitCode {
         run.items,
         run.deaths,
         run.retries,
+        run.turns_of_callers,
     );
     if run.violations == 0 && unseen.is_empty() && run.seeds == seeds { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
