@@ -24,10 +24,16 @@ struct State {
     free: Vec<Arc<dyn Link>>,
     /// Those in `free`, by name.
     names: HashSet<LinkId, BuildHasherDefault<ByNumber>>,
-    /// Those that a caller took and has not posted to yet. The worker may be done with what is posted, and free again,
-    /// before the caller says so.
-    taking: Vec<LinkId>,
+    /// Those that a caller took and has not posted to yet.
+    taking: Vec<(Take, LinkId)>,
+    /// How many were taken.
+    takes: u64,
 }
+
+/// Names what a caller took.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub(crate) struct Take(u64);
 
 /// Spreads the pool's own numbers, which nobody else chooses: cheaper than what withstands hostile ones.
 #[derive(Debug, Default)]
@@ -49,9 +55,11 @@ impl Hasher for ByNumber {
 }
 
 impl Idle {
-    /// The manager offers a link.
+    /// The manager offers a link. Whoever took it before has posted since, as it would not be free else; he may not have come to
+    /// say so, and must not stand for the next one.
     pub(crate) fn offer(&self, link: Arc<dyn Link>) {
         let mut state = self.state.lock();
+        state.taking.retain(|(_, taking)| *taking != link.id());
         if state.names.insert(link.id()) {
             state.free.push(link);
             self.recount(&state);
@@ -59,19 +67,18 @@ impl Idle {
     }
 
     /// A caller takes a link, to post one frame to it. Once it has, or has failed to, [`taken`](Self::taken) says so.
-    pub(crate) fn take(&self) -> Option<Arc<dyn Link>> {
+    pub(crate) fn take(&self) -> Option<(Arc<dyn Link>, Take)> {
         let mut state = self.state.lock();
         let link = self.pop(&mut state)?;
-        state.taking.push(link.id());
-        Some(link)
+        state.takes += 1;
+        let take = Take(state.takes);
+        state.taking.push((take, link.id()));
+        Some((link, take))
     }
 
     /// The caller has posted, or has given up.
-    pub(crate) fn taken(&self, id: LinkId) {
-        let mut state = self.state.lock();
-        if let Some(index) = state.taking.iter().position(|taking| *taking == id) {
-            state.taking.swap_remove(index);
-        }
+    pub(crate) fn taken(&self, take: Take) {
+        self.state.lock().taking.retain(|(taking, _)| *taking != take);
     }
 
     /// The manager takes a link back.
@@ -95,7 +102,7 @@ impl Idle {
     /// Whether a caller may post to the link, or is about to.
     pub(crate) fn is_offered(&self, id: LinkId) -> bool {
         let state = self.state.lock();
-        state.names.contains(&id) || state.taking.contains(&id)
+        state.names.contains(&id) || state.taking.iter().any(|(_, taking)| *taking == id)
     }
 
     /// How many are free, by a look that may be out of date at once.
@@ -112,5 +119,33 @@ impl Idle {
 
     fn recount(&self, state: &State) {
         self.count.store(state.free.len(), Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::future::fake_link::FakeLink;
+
+    #[test]
+    fn who_has_posted_and_not_said_so_does_not_stand_for_the_next_who_takes_the_link() {
+        let (idle, link) = (Idle::default(), Arc::new(FakeLink::default()));
+        let id = link.id();
+        let offer = || idle.offer(Arc::clone(&link) as _);
+        offer();
+        let (_, first) = idle.take().expect("it is offered");
+        assert!(idle.is_offered(id), "he is about to post");
+        // He has, and his task is done.
+        offer();
+        let (_, second) = idle.take().expect("it is offered again");
+        idle.taken(second);
+        assert!(!idle.is_offered(id), "both have posted");
+        idle.taken(first);
+        offer();
+        let (_, third) = idle.take().expect("it is offered again");
+        idle.taken(first);
+        assert!(idle.is_offered(id), "nobody speaks for another");
+        idle.taken(third);
+        assert!(!idle.is_offered(id) && idle.len() == 0);
     }
 }

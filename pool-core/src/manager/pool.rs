@@ -230,10 +230,10 @@ impl Pool {
         if !self.backlog.is_empty() {
             return Ok(Some(frame));
         }
-        let Some(link) = self.idle.take() else { return Ok(Some(frame)) };
+        let Some((link, take)) = self.idle.take() else { return Ok(Some(frame)) };
         let (limited, several) = (has_timeout(&frame), frame.items() > 1);
         let posting = catch_unwind(AssertUnwindSafe(|| work.post(frame, &link)));
-        self.idle.taken(link.id());
+        self.idle.taken(take);
         let posting = posting.map_err(|payload| {
             self.tell(Event::Withdrawn(link.id()));
             let (thread, message) = (crate::thread::current().name().to_owned(), panic_text(&*payload).to_owned());
