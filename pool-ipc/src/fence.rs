@@ -96,7 +96,7 @@ mod tests {
         let [mine, theirs, round, answer] = [(); 4].map(|()| Line::default());
         // Each comes a little later than the other, by another time in each round.
         let wait = |steps: u32| (0..steps).for_each(|_| spin_loop());
-        let parent_saw = std::thread::scope(|scope| {
+        std::thread::scope(|scope| {
             scope.spawn(|| {
                 for number in 1..=ROUNDS {
                     while round.0.load(Ordering::Acquire) != number {
@@ -126,8 +126,7 @@ mod tests {
                 missed += usize::from(!saw && !worker_saw);
             }
             missed
-        });
-        parent_saw
+        })
     }
 
     #[test]
