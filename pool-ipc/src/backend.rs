@@ -361,15 +361,17 @@ pub trait Job {
     }
 
     /// Publishes the outcome of the item claimed last, and has `run` answer the items after it, which lie one behind the other in
-    /// the payload, some at a time and as long as it gives outcomes that are as long as this first one. See [`FixedRun`].
+    /// the payload, some at a time and as long as it gives outcomes that are as long as this first one and begin with the
+    /// same byte. See [`FixedRun`].
     fn publish_fixed(
         &mut self,
         first: &[u8],
         items: FixedItems,
         run: &mut dyn FnMut(&mut FixedRun<'_>) -> bool,
     ) -> FixedEnd {
-        let Some(mut last) = fixed::outcome_of(first) else { return FixedEnd::Answered };
-        while let Some(item) = self.publish_and_claim(&last[..first.len()]) {
+        let (Some(&head), true) = (first.first(), first.len() <= fixed::LONGEST) else { return FixedEnd::Answered };
+        let mut next = self.publish_and_claim(first);
+        while let Some(item) = next {
             let request = self.request();
             let Some(arguments) = items.find(request, item).and_then(|range| request.get(range)) else {
                 return FixedEnd::Claimed(item);
@@ -378,7 +380,8 @@ pub trait Job {
             if !run(&mut single) {
                 return FixedEnd::Answered;
             }
-            last = single.pending().unwrap_or(last);
+            let last = single.pending().unwrap_or_default();
+            next = self.publish_and_claim(&fixed::whole(head, &last)[..first.len()]);
         }
         FixedEnd::Over
     }

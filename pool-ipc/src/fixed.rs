@@ -26,8 +26,11 @@ impl FixedItems {
     }
 }
 
-/// The room of an outcome, which is the beginning of it.
-pub type FixedOutcome = [u8; 40];
+/// Room for an outcome but for its first byte, which all of them have in common: it is the beginning of this.
+pub type FixedOutcome = [u8; 32];
+
+/// The most bytes of such an outcome, all in all.
+pub(crate) const LONGEST: usize = 1 + size_of::<FixedOutcome>();
 
 /// Some items in a row that a worker has claimed, one of which runs.
 ///
@@ -94,13 +97,13 @@ pub enum FixedEnd {
     Over,
     /// This item is claimed, and the payload has no bytes for it.
     Claimed(u32),
-    /// The item claimed last is not published: it was not answered, or the first outcome is longer than there is room.
+    /// The item claimed last is not published: it was not answered, or the first outcome is longer than there is room, or nothing.
     Answered,
 }
 
-/// An outcome, if it has room.
-pub(crate) fn outcome_of(bytes: &[u8]) -> Option<FixedOutcome> {
-    let mut outcome: FixedOutcome = [0; _];
-    outcome.get_mut(..bytes.len())?.copy_from_slice(bytes);
-    Some(outcome)
+/// An outcome in one piece, and more.
+pub(crate) fn whole(head: u8, rest: &FixedOutcome) -> [u8; LONGEST] {
+    let mut whole = [head; _];
+    whole[1..].copy_from_slice(rest);
+    whole
 }

@@ -7,14 +7,14 @@ use std::any::type_name;
 
 use pool_ipc::FixedOutcome;
 
-use super::codec::{WIDEST, decode_fixed, encode_fixed, is_plain};
+use super::codec::{decode_fixed, encode_fixed, is_plain};
 use super::{Answer, Arguments, Calls, Progress, Task};
 use crate::sharing;
 
 /// What replies begin with.
 #[derive(Clone, Copy)]
 struct Tags {
-    /// Those whose result is of fixed width. None, if no result is.
+    /// Those whose result is of fixed width, if there are any.
     fixed: Option<u8>,
     /// All others.
     any: Option<u8>,
@@ -25,15 +25,15 @@ pub(super) fn run<F: Task<Args>, Args: Arguments>(task: &F, calls: &mut dyn Call
     sharing::end_arguments();
     let tags = Tags { fixed: is_plain::<F::Output>().then_some(tag), any: answer.result.first().copied() };
     let mut outcome: FixedOutcome = [0; _];
-    let Some(length) = answer.reply_to(task, calls.arguments(), tags, &mut outcome) else { return };
-    answer.set(&outcome[..length]);
-    let first = outcome;
-    calls.go_on_fixed(&first[..length], &mut |run, may_go_on| {
+    let Some(width) = answer.result_of(task, calls.arguments(), tags, &mut outcome) else { return };
+    answer.set(&[tag], &outcome[..width]);
+    let first = answer.result.clone();
+    calls.go_on_fixed(&first, &mut |run, may_go_on| {
         loop {
-            match answer.reply_to(task, run.arguments(), tags, &mut outcome) {
-                Some(as_long) if as_long == length && may_go_on() => {}
-                Some(length) => {
-                    answer.set(&outcome[..length]);
+            match answer.result_of(task, run.arguments(), tags, &mut outcome) {
+                Some(as_wide) if as_wide == width && may_go_on() => {}
+                Some(width) => {
+                    answer.set(&[tag], &outcome[..width]);
                     return false;
                 }
                 None => return false,
@@ -46,10 +46,10 @@ pub(super) fn run<F: Task<Args>, Args: Arguments>(task: &F, calls: &mut dyn Call
 }
 
 impl Answer<'_> {
-    /// Answers a call and gives how long its reply is, which stands in the outcome. `None`: it is not of fixed width, or there is
+    /// Answers a call and gives how wide its result is, which stands in the outcome. `None`: it is not of fixed width, or there is
     /// none.
     #[inline(always)]
-    fn reply_to<F: Task<Args>, Args: Arguments>(
+    fn result_of<F: Task<Args>, Args: Arguments>(
         &mut self,
         task: &F,
         arguments: &[u8],
@@ -65,30 +65,22 @@ impl Answer<'_> {
             }
         };
         self.call(task, args, |answer, result| {
-            let width = tags.fixed.and_then(|tag| encode_fixed(room_in(outcome, tag), result));
+            let width = tags.fixed.and_then(|_| encode_fixed(outcome, result));
             match width {
                 Some(_) => answer.progress = Progress::Done,
                 None => {
-                    answer.set(tags.any.as_slice());
+                    answer.set(tags.any.as_slice(), &[]);
                     answer.encode(result);
                 }
             }
-            width.map(|width| 1 + width)
+            width
         })
     }
 
     /// Makes this the reply.
-    fn set(&mut self, reply: &[u8]) {
+    fn set(&mut self, head: &[u8], rest: &[u8]) {
         self.result.clear();
-        self.result.extend_from_slice(reply);
+        self.result.extend_from_slice(head);
+        self.result.extend_from_slice(rest);
     }
-}
-
-/// Where the value of a reply stands, behind the tag.
-#[inline]
-fn room_in(outcome: &mut FixedOutcome, tag: u8) -> &mut [u8; WIDEST] {
-    const { assert!(WIDEST < size_of::<FixedOutcome>()) };
-    let [first, room @ ..] = outcome;
-    *first = tag;
-    room.first_chunk_mut().expect("it is longer than that")
 }

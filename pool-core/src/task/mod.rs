@@ -259,7 +259,7 @@ impl Answer<'_> {
     }
 
     /// Calls the function and encodes what it returns.
-    #[inline]
+    #[inline(always)]
     fn call<F: Task<Args>, Args: Arguments, E>(
         &mut self,
         task: &F,

@@ -82,16 +82,16 @@ impl Region {
     /// # Panics
     /// As [`copy_in`](Self::copy_in).
     #[inline]
-    pub(crate) fn copy_in_behind(&self, offset: usize, lead: u8, bytes: &[u8]) {
-        let len = bytes.len() + 1;
+    pub(crate) fn copy_in_behind<const N: usize>(&self, offset: usize, lead: [u8; N], bytes: &[u8]) {
+        let len = bytes.len() + N;
         if !self.holds(offset, len) {
             self.has_none(offset, len);
         }
-        // SAFETY: as in `copy_in`, of the byte and of those behind it, which the bounds were just asked for.
+        // SAFETY: as in `copy_in`, of the lead and of those behind it, which the bounds were just asked for.
         unsafe {
             let to = self.start.as_ptr().add(offset);
-            to.write(lead);
-            copy_few(bytes.as_ptr(), to.add(1), bytes.len());
+            to.cast::<[u8; N]>().write(lead);
+            copy_few(bytes.as_ptr(), to.add(N), bytes.len());
         }
     }
 
@@ -316,7 +316,7 @@ mod tests {
         let bytes: Vec<u8> = (1..=40).collect();
         for len in 0..=bytes.len() {
             let region = Region::heap(100);
-            region.copy_in_behind(7, 99, &bytes[..len]);
+            region.copy_in_behind(7, [99], &bytes[..len]);
             let mut copy = Vec::new();
             assert!(region.copy_out(0, 100, &mut copy));
             let expected = [&[0; 7][..], &[99], &bytes[..len], &[0; 92][..92 - len]].concat();

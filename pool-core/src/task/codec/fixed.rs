@@ -15,7 +15,7 @@ use serde::{Deserializer, Serialize, Serializer};
 use crate::error::Reason;
 
 /// Wider values are left to the codec for all.
-pub(crate) const WIDEST: usize = 32;
+pub(crate) const WIDEST: usize = size_of::<pool_ipc::FixedOutcome>();
 
 /// Whether a type is none of a crate's, which are named by paths. To be asked before the others, once for many values.
 pub(crate) fn is_plain<T>() -> bool {

@@ -11,7 +11,7 @@ use super::stream::Stream;
 use super::{SlotJob, WorkerEnd, WorkerSide};
 use crate::backend::Job;
 use crate::fence::Light;
-use crate::fixed::{FixedEnd, FixedItems, FixedOutcome, FixedRun};
+use crate::fixed::{FixedEnd, FixedItems, FixedOutcome, FixedRun, LONGEST, whole};
 use crate::slot::layout::{outcome, request};
 use crate::slot::record::{MAX_POINTER, Record};
 use crate::slot::region::Region;
@@ -25,9 +25,9 @@ pub(crate) struct SlotRun<'r> {
     /// The bytes of all items of the frame's window, from its first on.
     arguments: &'r [u8],
     width: usize,
-    /// How long outcomes are, and what stands before one.
+    /// How long outcomes are, but for what all of them begin with, behind what says how long they are.
     length: usize,
-    tag: u8,
+    lead: [u8; 2],
     outcomes: &'r Region,
     written: &'r AtomicU64,
     progress: &'r AtomicU64,
@@ -48,16 +48,16 @@ impl SlotRun<'_> {
     /// Whether there is a further item, and room for its outcome behind this one's.
     #[inline]
     pub(crate) fn has_next(&self) -> bool {
-        let room = 2 * (1 + size_of::<FixedOutcome>()) + MAX_POINTER;
+        let room = 2 * (1 + LONGEST) + MAX_POINTER;
         self.claimed.at + 1 < self.claimed.end && self.stream.room() >= room
     }
 
     /// The item that runs has this outcome, and there is a further one. Whether that may be begun.
     #[inline]
     pub(crate) fn go_on(&mut self, outcome: &FixedOutcome) -> bool {
-        // All of the room, in a few moves. The next outcome lies upon what is no part of this one.
-        self.outcomes.copy_in_behind(self.stream.end(), self.tag, outcome);
-        self.written.store(self.stream.lengthen(1 + self.length), Ordering::Relaxed);
+        // In moves like those that wrote it: a wider one would wait until they are through.
+        self.outcomes.copy_in_behind(self.stream.end(), self.lead, &outcome[..self.length]);
+        self.written.store(self.stream.lengthen(self.lead.len() + self.length), Ordering::Relaxed);
         let next = self.claimed.at + 1;
         self.progress.store(u64::from(next), Ordering::Release);
         self.is_laid = !word::may_go_on(self.halted, self.sequence, || self.light.pass());
@@ -80,9 +80,9 @@ impl<S: WorkerSide, E: DerefMut<Target = WorkerEnd<S>>> SlotJob<E> {
         items: FixedItems,
         run: &mut dyn FnMut(&mut FixedRun<'_>) -> bool,
     ) -> FixedEnd {
-        let length = first.len();
-        let tag = Record::short_tag(length).filter(|_| length <= size_of::<FixedOutcome>());
-        let Some(tag) = tag else { return FixedEnd::Answered };
+        let tag = Record::short_tag(first.len()).filter(|_| first.len() <= LONGEST);
+        let (Some(tag), Some((&head, rest))) = (tag, first.split_first()) else { return FixedEnd::Answered };
+        let length = rest.len();
         let mut next = self.publish_and_claim(first);
         while let Some(item) = next {
             let memory = Arc::clone(&self.memory);
@@ -100,7 +100,7 @@ impl<S: WorkerSide, E: DerefMut<Target = WorkerEnd<S>>> SlotJob<E> {
                 arguments: &arguments[start..],
                 width: items.width,
                 length,
-                tag,
+                lead: [tag, head],
                 outcomes: &memory.outcome,
                 written: outcome(outcome::WRITTEN),
                 progress: outcome(outcome::PROGRESS),
@@ -113,7 +113,7 @@ impl<S: WorkerSide, E: DerefMut<Target = WorkerEnd<S>>> SlotJob<E> {
                 return FixedEnd::Answered;
             }
             next = match block.pending() {
-                Some(last) => self.publish_and_claim(&last[..length]),
+                Some(last) => self.publish_and_claim(&whole(head, &last)[..1 + length]),
                 None => self.claim_block(self.claimed.at + 1),
             };
         }

@@ -57,7 +57,7 @@ impl<S: WorkerSide, E: DerefMut<Target = WorkerEnd<S>>> SlotJob<E> {
         if bytes.len() >= stream.room() {
             return false;
         }
-        self.memory.outcome.copy_in_behind(stream.end(), tag, bytes);
+        self.memory.outcome.copy_in_behind(stream.end(), [tag], bytes);
         let written = stream.lengthen(1 + bytes.len());
         self.field(outcome::WRITTEN).store(written, Ordering::Relaxed);
         true
