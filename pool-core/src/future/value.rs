@@ -74,7 +74,7 @@ impl SmallValue {
     fn of(encoded: &Encoded) -> Option<Self> {
         let (Body::Owned(_) | Body::Small(_)) = &encoded.body else { return None };
         let from = encoded.body.as_slice();
-        if is_fixed(from) {
+        if encoded.start > 0 && is_fixed(from) {
             return None;
         }
         let mut bytes = [0; Self::MOST];

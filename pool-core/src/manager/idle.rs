@@ -56,7 +56,8 @@ impl Hasher for ByNumber {
 
 impl Idle {
     /// The manager offers a link. Whoever took it before has posted since, as it would not be free else; he may not have come to
-    /// say so, and must not stand for the next one.
+    /// say so, and must not stand for the next one. (Where a worker says hello and finishes what it was fed at once, the link is
+    /// offered twice, and may be somebody's who has not: then two may post to it, which its next news sets right.)
     pub(crate) fn offer(&self, link: Arc<dyn Link>) {
         let mut state = self.state.lock();
         state.taking.retain(|(_, taking)| *taking != link.id());

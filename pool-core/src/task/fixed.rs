@@ -7,30 +7,22 @@ use std::any::type_name;
 
 use pool_ipc::FixedOutcome;
 
-use super::codec::{decode_fixed, encode_fixed, is_plain};
+use super::codec::{decode_fixed, encode_fixed};
 use super::{Answer, Arguments, Calls, Progress, Task};
 use crate::sharing;
 
-/// What replies begin with.
-#[derive(Clone, Copy)]
-struct Tags {
-    /// Those whose result is of fixed width, if there are any.
-    fixed: Option<u8>,
-    /// All others.
-    any: Option<u8>,
-}
-
-/// Runs calls, as long as each has a reply like the first one's. Those of fixed width begin with `tag`.
+/// Runs calls whose results are of a plain type, as long as each has a reply as long as the first one's. Replies of fixed width begin
+/// with `tag`.
 pub(super) fn run<F: Task<Args>, Args: Arguments>(task: &F, calls: &mut dyn Calls, tag: u8, answer: &mut Answer<'_>) {
     sharing::end_arguments();
-    let tags = Tags { fixed: is_plain::<F::Output>().then_some(tag), any: answer.result.first().copied() };
+    let any = answer.result.first().copied();
     let mut outcome: FixedOutcome = [0; _];
-    let Some(width) = answer.result_of(task, calls.arguments(), tags, &mut outcome) else { return };
+    let Some(width) = answer.result_of(task, calls.arguments(), any, &mut outcome) else { return };
     answer.set(&[tag], &outcome[..width]);
     let first = answer.result.clone();
     calls.go_on_fixed(&first, &mut |run, may_go_on| {
         loop {
-            match answer.result_of(task, run.arguments(), tags, &mut outcome) {
+            match answer.result_of(task, run.arguments(), any, &mut outcome) {
                 Some(as_wide) if as_wide == width && may_go_on() => {}
                 Some(width) => {
                     answer.set(&[tag], &outcome[..width]);
@@ -47,13 +39,13 @@ pub(super) fn run<F: Task<Args>, Args: Arguments>(task: &F, calls: &mut dyn Call
 
 impl Answer<'_> {
     /// Answers a call and gives how wide its result is, which stands in the outcome. `None`: it is not of fixed width, or there is
-    /// none.
+    /// none; then the reply begins with `any`.
     #[inline(always)]
     fn result_of<F: Task<Args>, Args: Arguments>(
         &mut self,
         task: &F,
         arguments: &[u8],
-        tags: Tags,
+        any: Option<u8>,
         outcome: &mut FixedOutcome,
     ) -> Option<usize> {
         self.begin(type_name::<Args>());
@@ -65,11 +57,11 @@ impl Answer<'_> {
             }
         };
         self.call(task, args, |answer, result| {
-            let width = tags.fixed.and_then(|_| encode_fixed(outcome, result));
+            let width = encode_fixed(outcome, result);
             match width {
                 Some(_) => answer.progress = Progress::Done,
                 None => {
-                    answer.set(tags.any.as_slice(), &[]);
+                    answer.set(any.as_slice(), &[]);
                     answer.encode(result);
                 }
             }

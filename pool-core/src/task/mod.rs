@@ -220,14 +220,15 @@ impl<'a> Call<'a> {
     /// before this returns or goes on.
     fn run<F: Task<Args>, Args: Arguments>(&mut self, task: F) {
         let Self { calls, answer } = self;
-        if let Some(tag) = calls.fixed_tag() {
+        let fixed_tag = calls.fixed_tag();
+        if let Some(tag) = fixed_tag.filter(|_| is_plain::<F::Output>()) {
             return fixed::run(&task, *calls, tag, answer);
         }
         let mut arguments = calls.arguments();
         loop {
             answer.begin(std::any::type_name::<Args>());
             sharing::begin_arguments();
-            let decoded = decode::<Args>(arguments);
+            let decoded = if fixed_tag.is_some() { decode_fixed(arguments) } else { decode::<Args>(arguments) };
             sharing::end_arguments();
             let args = match decoded {
                 Ok(args) => args,

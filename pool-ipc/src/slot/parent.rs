@@ -143,10 +143,12 @@ impl<S: ParentSide> ParentEnd<S> {
             self.let_go_on(&mut ledger);
             let ring = when(&ledger);
             word::arm(self.memory.outcome.word(outcome::ARMED), ring);
-            if ring == Ring::AtItem {
-                self.halt_block(&mut ledger);
+            self.sweep(&mut ledger, events)?;
+            // Whoever claims a block from now on rings. Of the one that there is already the progress is looked at once more.
+            if ring == Ring::AtItem && self.halt_block(&mut ledger) {
+                self.sweep(&mut ledger, events)?;
             }
-            self.sweep(&mut ledger, events).map(|()| ring)
+            Ok(ring)
         });
         ledger.mark();
         ledger.corrupt = result.as_ref().err().cloned();
