@@ -21,6 +21,7 @@ use rustix::io::Errno;
 use rustix::net::SocketType;
 
 use crate::control::{Control, Received};
+use crate::fence;
 pub(crate) use crate::high_fd::move_high;
 use crate::memfd::Frozen;
 use crate::passport::{BOOT, Life, Passport, Role, VARIABLE};
@@ -111,6 +112,10 @@ pub(crate) fn arrive() -> io::Result<Arrived> {
         limit_memory(limit.get())?;
     }
     keep_program_name();
+    if passport.role == Role::Worker {
+        // Before there is another thread.
+        fence::register();
+    }
     let watch = match passport.life {
         Life::WithParent => Some(watcher::start(Parent::find(passport.parent)?, control.as_fd())?),
         Life::Own => None,

@@ -5,7 +5,7 @@
 //! and a load after that. Where the kernel does not help, both sides pay. The way is that of Linux's membarrier(2), in use
 //! in liburcu and in the runtimes of Java and Go. Never: knows what is written.
 
-use std::sync::atomic::{Ordering, compiler_fence, fence};
+use std::sync::atomic::{AtomicBool, Ordering, compiler_fence, fence};
 
 /// What a worker has in its place of the two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,7 +19,7 @@ pub(crate) enum Light {
 impl Light {
     /// That of this process, whose parent has said whether it can see to the fences.
     pub(crate) fn of(parent_can: bool) -> Self {
-        if parent_can && kernel::register() { Self::Borrowed } else { Self::Whole }
+        if parent_can && HAS_REGISTERED.load(Ordering::Relaxed) { Self::Borrowed } else { Self::Whole }
     }
 
     #[inline]
@@ -29,6 +29,16 @@ impl Light {
             Self::Whole => fence(Ordering::SeqCst),
         }
     }
+}
+
+/// Whether others can see to the fences of this process.
+static HAS_REGISTERED: AtomicBool = AtomicBool::new(false);
+
+/// Lets others see to the fences of this process, if the kernel helps. To be called while it has a single thread: later the kernel
+/// waits until every processor has gone through a state of rest, which takes some ten milliseconds.
+#[cfg(all(target_os = "linux", not(pool_portable)))]
+pub(crate) fn register() {
+    HAS_REGISTERED.store(kernel::register(), Ordering::Relaxed);
 }
 
 /// Whether this process can see to the fences of others.
@@ -67,10 +77,6 @@ mod kernel {
 
 #[cfg(not(all(target_os = "linux", not(pool_portable))))]
 mod kernel {
-    pub(super) fn register() -> bool {
-        false
-    }
-
     pub(super) fn fence_others() -> bool {
         false
     }
@@ -138,6 +144,7 @@ mod tests {
     #[cfg(all(target_os = "linux", not(pool_portable)))]
     #[test]
     fn of_two_who_store_and_look_one_sees_the_other_where_one_sees_to_both_fences() {
+        register();
         let light = Light::of(can_be_lent());
         assert!(light == Light::Borrowed || !can_be_lent(), "whoever can lend fences can borrow them");
         assert_eq!(missed(|| light.pass(), || assert!(heavy(can_be_lent()))), 0);
