@@ -56,10 +56,10 @@ const WAYS: [Way; 3] = [
     },
     Way {
         name: "map",
-        about: "items of a map",
+        about: "numbers in a map",
         drive: map,
         counts: [20_000, 220_000],
-        budget: Cost { whole: 960.0, worker: 500.0 },
+        budget: Cost { whole: 280.0, worker: 160.0 },
     },
 ];
 
