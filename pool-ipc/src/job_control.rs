@@ -39,6 +39,9 @@ static HOME: AtomicU32 = AtomicU32::new(0);
 /// How many handlers are reading the table and sending.
 static SENDING: AtomicU32 = AtomicU32::new(0);
 
+/// The signal has come since the program went on.
+static WANTED: AtomicBool = AtomicBool::new(false);
+
 /// A handler is at work.
 static STOPPING: AtomicBool = AtomicBool::new(false);
 
@@ -122,16 +125,24 @@ fn parts(entry: u64) -> (i32, i32) {
 }
 
 extern "C" fn on_stop(signal: libc::c_int) {
-    if STOPPING.swap(true, SeqCst) {
-        // Another thread is at it.
-        return;
+    WANTED.store(true, SeqCst);
+    // Where another thread is at it that one looks again when it is through: the program may have been told to go on, and then
+    // to stop once more.
+    while WANTED.load(SeqCst) && !STOPPING.swap(true, SeqCst) {
+        stop_with_workers(signal);
+        STOPPING.store(false, SeqCst);
     }
+}
+
+fn stop_with_workers(signal: libc::c_int) {
     // SAFETY: the location is this thread's own.
     let errno = unsafe { *libc::__errno_location() };
     SINCE.store(ticks(), SeqCst);
     VERSION.fetch_add(1, SeqCst);
     send_to_all(libc::SIGSTOP);
     stop_here(signal);
+    // What came before was answered by this.
+    WANTED.store(false, SeqCst);
     send_to_all(libc::SIGCONT);
     let end = ticks();
     let total = STOPPED.load(SeqCst) + end.saturating_sub(SINCE.load(SeqCst));
@@ -140,7 +151,6 @@ extern "C" fn on_stop(signal: libc::c_int) {
     stop[1].store(total, SeqCst);
     STOPPED.store(total, SeqCst);
     VERSION.fetch_add(1, SeqCst);
-    STOPPING.store(false, SeqCst);
     // SAFETY: as above.
     unsafe { *libc::__errno_location() = errno };
 }
