@@ -40,7 +40,7 @@ pub(super) fn run<F: Task<Args>, Args: Arguments>(task: &F, calls: &mut dyn Call
 impl Answer<'_> {
     /// Answers a call and gives how wide its result is, which stands in the outcome. `None`: it is not of fixed width, or there is
     /// none; then the reply begins with `any`.
-    #[inline(always)]
+    #[cfg_attr(not(debug_assertions), inline(always))] // As `call`.
     fn result_of<F: Task<Args>, Args: Arguments>(
         &mut self,
         task: &F,

@@ -260,7 +260,7 @@ impl Answer<'_> {
     }
 
     /// Calls the function and encodes what it returns.
-    #[inline(always)]
+    #[cfg_attr(not(debug_assertions), inline(always))] // A frame of its own is cut out of backtraces by its name.
     fn call<F: Task<Args>, Args: Arguments, E>(
         &mut self,
         task: &F,

@@ -38,9 +38,15 @@ const PANIC_BEGAN: &str = "__rust_end_short_backtrace";
 const TASK_BEGAN: &str = "__rust_begin_short_backtrace";
 /// What follows after the mark before the frame that panicked.
 const RAISING: [&str; 2] = ["rust_begin_unwind", "panicking::"];
-/// What comes between the mark and the task.
-const CALLING: [&str; 4] =
-    ["pool_core::task::", "pool_core::process::", "pool_core::thread::", "core::ops::function::Fn"];
+/// What comes between the mark and the task; where calls are made in a row, that is the way from one to the next, too.
+const CALLING: [&str; 6] = [
+    "pool_core::task::",
+    "pool_core::worker::",
+    "pool_core::process::",
+    "pool_core::thread::",
+    "pool_ipc::",
+    "core::ops::function::Fn",
+];
 
 fn cut(text: &str) -> String {
     let frames = frames(text);

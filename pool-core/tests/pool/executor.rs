@@ -129,11 +129,15 @@ fn a059_a_panic_tells_its_place(builder: Builder) {
 
 fn a059_a_backtrace_comes_with_the_panic_where_it_is_asked_for(builder: Builder) {
     let pool = pool(builder.worker_env("RUST_BACKTRACE", "1"), 1);
-    let Err(TaskError::Panicked(panic)) = pool.submit(divide, (1, 0)).unwrap().result() else { panic!("it divided") };
-    let backtrace = panic.backtrace.as_ref().unwrap();
-    let frames: Vec<&str> = backtrace.lines().filter(|line| !line.trim_start().starts_with("at ")).collect();
-    assert!(matches!(*frames, [only] if only.starts_with("   0: ") && only.ends_with("divide")), "{backtrace}");
-    assert!(panic.to_string().contains("tests/pool/executor.rs:"), "{panic}");
+    let alone = pool.submit(divide, (1, 0)).unwrap().result();
+    let in_a_row = pool.batch().chunksize(3).map(divide, ([1, 1, 1], [1, 1, 0])).unwrap().last().unwrap();
+    for result in [alone, in_a_row] {
+        let Err(TaskError::Panicked(panic)) = result else { panic!("it divided") };
+        let backtrace = panic.backtrace.as_ref().unwrap();
+        let frames: Vec<&str> = backtrace.lines().filter(|line| !line.trim_start().starts_with("at ")).collect();
+        assert!(matches!(*frames, [only] if only.starts_with("   0: ") && only.ends_with("divide")), "{backtrace}");
+        assert!(panic.to_string().contains("tests/pool/executor.rs:"), "{panic}");
+    }
 }
 
 fn all_frames_come_with_the_panic_where_they_are_asked_for(builder: Builder) {
