@@ -78,8 +78,8 @@ impl Idle {
     }
 
     /// The caller has posted, or has given up.
-    pub(crate) fn taken(&self, take: Take) {
-        self.state.lock().taking.retain(|(taking, _)| *taking != take);
+    pub(crate) fn taken(&self, id: LinkId, take: Take) {
+        self.state.lock().taking.retain(|taking| *taking != (take, id));
     }
 
     /// The manager takes a link back.
@@ -139,14 +139,14 @@ mod tests {
         // He has, and his task is done.
         offer();
         let (_, second) = idle.take().expect("it is offered again");
-        idle.taken(second);
+        idle.taken(id, second);
         assert!(!idle.is_offered(id), "both have posted");
-        idle.taken(first);
+        idle.taken(id, first);
         offer();
         let (_, third) = idle.take().expect("it is offered again");
-        idle.taken(first);
+        idle.taken(id, first);
         assert!(idle.is_offered(id), "nobody speaks for another");
-        idle.taken(third);
+        idle.taken(id, third);
         assert!(!idle.is_offered(id) && idle.len() == 0);
     }
 }

@@ -233,7 +233,7 @@ impl Pool {
         let Some((link, take)) = self.idle.take() else { return Ok(Some(frame)) };
         let (limited, several) = (has_timeout(&frame), frame.items() > 1);
         let posting = catch_unwind(AssertUnwindSafe(|| work.post(frame, &link)));
-        self.idle.taken(take);
+        self.idle.taken(link.id(), take);
         let posting = posting.map_err(|payload| {
             self.tell(Event::Withdrawn(link.id()));
             let (thread, message) = (crate::thread::current().name().to_owned(), panic_text(&*payload).to_owned());
