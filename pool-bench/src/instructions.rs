@@ -59,7 +59,7 @@ const WAYS: [Way; 3] = [
         about: "numbers in a map",
         drive: map,
         counts: [20_000, 220_000],
-        budget: Cost { whole: 280.0, worker: 160.0 },
+        budget: Cost { whole: 340.0, worker: 160.0 },
     },
 ];
 
